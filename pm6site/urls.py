@@ -1,0 +1,14 @@
+"""Where each door is."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+from simulations.play import views
+
+urlpatterns = [
+    path("", views.lobby, name="lobby"),
+    path("start/<slug:slug>/", views.startPlay, name="startPlay"),
+    path("play/<uuid:sessionId>/", views.play, name="play"),
+    path("api/", include("simulations.api.urls")),
+    path("admin/", admin.site.urls),
+]

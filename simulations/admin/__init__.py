@@ -1,0 +1,3 @@
+from simulations.admin import session, simulation
+
+__all__ = ["session", "simulation"]

@@ -1,0 +1,325 @@
+"""Step 2 of an interaction: models are asked, outside of any transaction.
+
+Misses run side by side. Equal ones, of any session in any process, share one call: its leader
+streams and pays, the followers wait for its flight to land.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from agents.llm.client import Finished, TextDelta
+from agents.llm.clients import getClient
+from agents.llm.localText import checkCharacter, stripSpeaker, trimToSentence
+from agents.llm.rateLimiter import AttemptRecord, Withdrawn, streamWithRetries
+from costs.budgets import extendReservations
+from costs.schemas import Effect
+from costs.singleFlight import FlightState, Seat, readFlight, renewFlight, takeSeat
+from pm6.exceptions import PM6Error
+from simulations.engine.database import inDatabase
+from simulations.engine.ladder import walkLadder
+from simulations.engine.modelCalls import CHARGED_ATTEMPTS, ModelCall, findCall
+from simulations.engine.notify import notify
+from simulations.engine.outcomes import ReplyOutcome
+from simulations.engine.plan import Ask, PlannedTurn
+from simulations.engine.slots import SlotStream, fillSlots, findUnknownSlots
+from simulations.models import Turn
+from simulations.protocol import ReplyDelta, ReplyReady, ReplyWithdrawn
+
+logger = logging.getLogger("pm6.engine")
+FOLLOW_FIRST_SECONDS = 0.02
+FOLLOW_LONGEST_SECONDS = 0.5
+FOLLOW_SECONDS = 90.0
+
+
+@dataclass(slots=True)
+class Held:
+    """What a running turn holds and must renew: it grows when a follower takes the lead."""
+
+    reservations: list[UUID] = field(default_factory=list)
+    seats: list[Seat] = field(default_factory=list)
+
+
+async def askModels(planned: PlannedTurn) -> list[ReplyOutcome]:
+    """Answers every miss of a turn, by a model or by the ladder; never raises for one of them.
+
+    Returns:
+        The outcomes of the whole turn, those from the database among them.
+    """
+    held = Held(
+        [ask.call.reservation for ask in planned.asks if ask.call and ask.call.reservation],
+        [ask.seat for ask in planned.asks if ask.seat and ask.seat.isLeader],
+    )
+    renewing = asyncio.create_task(renewLeases(planned.turn, held))
+    # A prompt cache can be read only once the response that wrote it has begun.
+    first = next((ask for ask in planned.asks if ask.call), None)
+    begun = asyncio.Event()
+    try:
+        for outcome in planned.ready:
+            await notify(planned.turn.session_id, presentReady(planned, outcome))
+        answers = [answer(planned, ask, held, begun, isFirst=ask is first) for ask in planned.asks]
+        return [*planned.ready, *await asyncio.gather(*answers)]
+    finally:
+        renewing.cancel()
+        with suppress(asyncio.CancelledError):
+            await renewing
+
+
+async def answer(
+    planned: PlannedTurn, ask: Ask, held: Held, begun: asyncio.Event, *, isFirst: bool
+) -> ReplyOutcome:
+    """Answers one miss: leads, follows, or walks the ladder where that fails."""
+    try:
+        if ask.call is None:
+            return await follow(planned, ask, held)
+        if not isFirst:
+            await begun.wait()
+        return await lead(planned, ask, ask.call, ask.seat, begun)
+    except PM6Error as error:
+        reason = error.code
+    except Exception:
+        logger.exception("a reply failed in turn %s", planned.turn.pk)
+        reason = PM6Error.code
+    finally:
+        begun.set()
+    return await fallBack(planned, ask, reason)
+
+
+async def fallBack(planned: PlannedTurn, ask: Ask, reason: str) -> ReplyOutcome:
+    return await inDatabase(walkLadder, planned.world, planned.branch, ask.task, ask.stored, reason)
+
+
+async def lead(
+    planned: PlannedTurn, ask: Ask, call: ModelCall, seat: Seat | None, begun: asyncio.Event | None = None
+) -> ReplyOutcome:
+    """Makes the call and streams it to whoever watches; a failure walks the ladder, and is paid for."""
+    stage = Stage(planned, ask, begun)
+    attempts: list[AttemptRecord] = []
+    finished: Finished | None = None
+    started = time.perf_counter()
+    try:
+        stage.shows = getClient(call.clientKind).streamsText
+        async with aclosing(
+            streamWithRetries(
+                getClient(call.clientKind),
+                call.request,
+                maxWaitSeconds=settings.PM6_MODEL_WAIT_SECONDS,
+                maxCharged=CHARGED_ATTEMPTS,
+                onAttempt=attempts.append,
+            )
+        ) as events:
+            async for event in events:
+                finished = await stage.play(event) or finished
+        reason = ""
+    except PM6Error as error:
+        logger.warning("the model failed: %s", error.message)
+        reason = error.code
+    except Exception:
+        logger.exception("the model failed in turn %s", planned.turn.pk)
+        reason = PM6Error.code
+    paid = {
+        "attempts": tuple(attempts),
+        "reservation": call.reservation,
+        "reservedNano": call.reservedNano,
+        "seat": seat,
+        "calledKind": call.clientKind,
+    }
+    text, isNew = ("", False)
+    if finished:
+        text, isNew, reason = judgeReply(planned, ask, call, finished)
+    if not finished or not text:
+        await stage.withdraw()
+        outcome = replace(await fallBack(planned, ask, reason), **paid)
+    else:
+        outcome = ReplyOutcome(
+            task=ask.task,
+            text=text,
+            source="model",
+            rung="cheaperModel" if call.stepsDown else "model",
+            reason="costLimit" if call.stepsDown else reason,
+            choice=ask.stored.choice,
+            isNew=isNew and not ask.task.isPrivate,
+            clientKind=call.clientKind,
+            model=finished.model,
+            checkResult=", ".join(findUnknownSlots(planned.world, text)),
+            **paid,
+        )
+    return replace(
+        outcome, withdrawn=tuple(stage.withdrawn), totalMs=(time.perf_counter() - started) * 1000
+    )
+
+
+def judgeReply(
+    planned: PlannedTurn, ask: Ask, call: ModelCall, finished: Finished
+) -> tuple[str, bool, str]:
+    """Returns the text to show (empty for none), whether it may be stored, and what is wrong with it."""
+    profile = ask.task.profile
+    others = [p.config.name for p in planned.world.agents.values() if p is not profile]
+    text = stripSpeaker(finished.text, profile.config.name)
+    if call.clientKind == "local":
+        text = trimToSentence(text)
+    elif finished.stop == "maxTokens":
+        # Cut off: good enough to be heard, never to be stored.
+        text = trimToSentence(text, maxSentences=9)
+    elif finished.stop != "end":
+        return "", False, finished.stop
+    if problem := checkCharacter(text, profile.config.name, others):
+        return "", False, f"check: {problem}"
+    isWhole = finished.stop == "end" or call.clientKind == "local"
+    return text, isWhole, "" if isWhole else finished.stop
+
+
+class Stage:
+    """Shows one reply as it streams, with slots filled, and takes it back where it breaks."""
+
+    def __init__(self, planned: PlannedTurn, ask: Ask, begun: asyncio.Event | None):
+        self.planned = planned
+        self.agent = ask.task.profile.config.slug
+        self.replyId = f"{planned.turn.pk}.{ask.task.position}"
+        self.begun = begun
+        self.shows = False
+        self.withdrawn: list[str] = []
+        self._reset()
+
+    def _reset(self) -> None:
+        self.slots = SlotStream(self.planned.world, self.planned.state)
+        self.raw = ""
+        self.offset = 0
+
+    async def play(self, event: TextDelta | Withdrawn | Finished) -> Finished | None:
+        """Shows one event; returns it where it is the end."""
+        if self.begun:
+            self.begun.set()
+        if isinstance(event, Finished):
+            await self._show(self.slots.finish())
+            return event
+        if isinstance(event, Withdrawn):
+            await self.withdraw()
+        else:
+            self.raw += event.text
+            await self._show(self.slots.feed(event.text))
+        return None
+
+    async def _show(self, text: str) -> None:
+        if not text or not self.shows:
+            return
+        delta = ReplyDelta(
+            clientKey=self.planned.turn.clientKey,
+            replyId=self.replyId,
+            agent=self.agent,
+            offset=self.offset,
+            text=text,
+        )
+        self.offset += len(text)
+        await notify(self.planned.turn.session_id, delta)
+
+    async def withdraw(self) -> None:
+        """Takes back what was shown; the text stays on record."""
+        if self.raw:
+            self.withdrawn.append(self.raw)
+        if self.offset:
+            message = ReplyWithdrawn(clientKey=self.planned.turn.clientKey, replyId=self.replyId)
+            await notify(self.planned.turn.session_id, message)
+        self._reset()
+
+
+async def follow(planned: PlannedTurn, ask: Ask, held: Held) -> ReplyOutcome:
+    """Waits for the flight of an equal call to land; takes the lead where it failed."""
+    assert ask.seat is not None
+    assert planned.clientKind is not None
+    started, pause = time.monotonic(), FOLLOW_FIRST_SECONDS
+    while time.monotonic() - started < FOLLOW_SECONDS:
+        flight = await inDatabase(readFlight, ask.seat.key)
+        if flight.status == "landed":
+            return shareFlight(planned, ask, flight)
+        if not flight.isUp:
+            seat, call = await inDatabase(takeLead, planned, ask)
+            if call:
+                held.seats.append(seat)
+                held.reservations += [call.reservation] if call.reservation else []
+                return await lead(planned, ask, call, seat)
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.5, FOLLOW_LONGEST_SECONDS)
+    return await fallBack(planned, ask, "flightTimeout")
+
+
+def shareFlight(planned: PlannedTurn, ask: Ask, flight: FlightState) -> ReplyOutcome:
+    """Returns the outcome of a reply that somebody else asked for at the same moment."""
+    return ReplyOutcome(
+        task=ask.task,
+        text=flight.text,
+        source="shared",
+        rung="variant",
+        reason="shared",
+        choice=ask.stored.choice,
+        variantId=flight.variantId,
+        effects=tuple(Effect.model_validate(effect) for effect in flight.effects),
+        model=flight.model,
+        clientKind=planned.clientKind or "",
+        savedNano=flight.savedNano,
+    )
+
+
+def takeLead(planned: PlannedTurn, ask: Ask) -> tuple[Seat, ModelCall | None]:
+    """Takes the seat of a flight that failed, with money of its own; a follower's seat otherwise.
+
+    Raises:
+        CostLimitError: The lead is there to take, but the budget has no room.
+    """
+    assert ask.seat is not None
+    assert planned.clientKind is not None
+    with transaction.atomic():
+        seat = takeSeat(ask.seat.key, settings.PM6_TURN_LEASE_SECONDS)
+        if not seat.isLeader:
+            return seat, None
+        call = findCall(
+            planned.world, planned.branch, planned.state, planned.heard, ask.task, planned.clientKind
+        )
+        noteReservation(planned.turn, call)
+    return seat, call
+
+
+def noteReservation(turn: Turn, call: ModelCall) -> None:
+    """Writes a later reservation on the turn, so that it is given back should the process die."""
+    if call.reservation:
+        turn.reservations = [*turn.reservations, str(call.reservation)]
+        turn.save(update_fields=["reservations"])
+
+
+async def renewLeases(turn: Turn, held: Held) -> None:
+    """Keeps a running turn, its money and its flights from expiring until it is cancelled."""
+    while True:
+        await asyncio.sleep(settings.PM6_TURN_LEASE_SECONDS / 3)
+        try:
+            await inDatabase(renewOnce, turn, held)
+        except Exception:
+            logger.exception("the lease of turn %s was not renewed", turn.pk)
+
+
+def renewOnce(turn: Turn, held: Held) -> None:
+    seconds = settings.PM6_TURN_LEASE_SECONDS
+    Turn.objects.filter(pk=turn.pk, leaseToken=turn.leaseToken).update(
+        leaseUntil=timezone.now() + timedelta(seconds=seconds)
+    )
+    extendReservations(held.reservations, seconds)
+    for seat in held.seats:
+        renewFlight(seat, seconds)
+
+
+def presentReady(planned: PlannedTurn, outcome: ReplyOutcome) -> ReplyReady:
+    return ReplyReady(
+        clientKey=planned.turn.clientKey,
+        replyId=f"{planned.turn.pk}.{outcome.task.position}",
+        agent=outcome.task.profile.config.slug,
+        text=fillSlots(planned.world, planned.state, outcome.text),
+    )

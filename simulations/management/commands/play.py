@@ -1,0 +1,164 @@
+"""Plays a game in the terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+from rich.console import Console
+from rich.text import Text
+
+from costs.budgets import formatNano
+from pm6.exceptions import ConfigurationError
+from simulations.play.terminal import TerminalGame, chooseAtRandom
+
+START_SECONDS = 30
+
+
+class Command(BaseCommand):
+    help = "Plays a game in the terminal, over the same socket as the browser. Example: play --auto 5"
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("simulation", nargs="?", default="primeMinister", help="Slug of the simulation.")
+        parser.add_argument("--auto", type=int, default=0, metavar="N", help="Play N turns by itself.")
+        parser.add_argument("--server", default="", help="A running server; one is started when left out.")
+        parser.add_argument("--mode", default="", choices=["", "live", "test", "sealed"])
+        parser.add_argument("--seed", type=int, default=None, help="Seed of the choices of --auto.")
+
+    def handle(self, *args: object, **options: Any) -> None:
+        console = Console(highlight=False)
+        seed = options["seed"] if options["seed"] is not None else secrets.randbits(32)
+        choose = chooseAtRandom(seed) if options["auto"] else askPlayer(console)
+        with findServer(options["server"]) as server:
+            game = TerminalGame(server, Printer(console).show)
+            game.start(options["simulation"], options["mode"])
+            played = asyncio.run(game.play(choose, options["auto"]))
+        console.print(f"\n{played} turns played, the game is {game.status}.")
+
+
+@contextmanager
+def findServer(given: str) -> Iterator[str]:
+    """Gives the address of a server: the one that was named, or one of its own for a while."""
+    if given:
+        yield given.rstrip("/")
+        return
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = subprocess.Popen(  # noqa: S603
+        [sys.executable, "-m", "daphne", "-v", "0", "-b", "127.0.0.1", "-p", str(port), "pm6site.asgi:application"]
+    )
+    try:
+        waitForPort(server, port)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+
+
+def waitForPort(server: subprocess.Popen[bytes], port: int) -> None:
+    """Returns when a server takes connections.
+
+    Raises:
+        ConfigurationError: It ended, or took too long.
+    """
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise ConfigurationError("The server did not start.", hint="Run `pm6 serve` to see why.")
+
+
+def askPlayer(console: Console) -> Any:
+    """Returns a player that asks the person at the keyboard."""
+
+    def choose(scene: dict[str, Any]) -> dict[str, str] | None:
+        options = scene["options"]
+        for number, option in enumerate(options, 1):
+            console.print(f"  [bold]{number}[/bold] {option['label']}")
+        try:
+            said = console.input("[bold]> [/bold]").strip()
+        except (EOFError, KeyboardInterrupt):
+            return None
+        if said in ("", "quit", "exit"):
+            return None if said else choose(scene)
+        if said.isdigit() and 1 <= int(said) <= len(options):
+            return {"option": options[int(said) - 1]["intent"]}
+        return {"text": said}
+
+    return choose
+
+
+class Printer:
+    """Prints the server's messages as a person would like to read them."""
+
+    def __init__(self, console: Console):
+        self.console = console
+        self.names: dict[str, str] = {}
+        self.titles: dict[str, str] = {}
+
+    def show(self, message: dict[str, Any]) -> None:
+        if printer := getattr(self, f"show{message['type'].capitalize()}", None):
+            printer(message)
+
+    def print(self, text: str, style: str = "") -> None:
+        self.console.print(Text(text, style=style))
+
+    def showWelcome(self, message: dict[str, Any]) -> None:
+        self.names = {agent["slug"]: agent["name"] for agent in message["agents"]}
+        self.titles = {variable["slug"]: variable["title"] for variable in message["variables"]}
+        self.print(message["session"]["title"], "bold")
+        self.print(message["session"]["opening"].strip())
+        self.print(message["modelNote"], "dim")
+        self.showScene(message["scene"])
+
+    def showScene(self, scene: dict[str, Any]) -> None:
+        self.print(f"\n— {scene['title']}", "bold cyan")
+
+    def showTurn(self, message: dict[str, Any]) -> None:
+        turn = message["turn"]
+        self.print(f"\n{turn['number']}. You: {turn['inputText']}", "bold")
+        for reply in turn["replies"]:
+            if reply["status"] == "done":
+                self.print(f"{self.names.get(reply['agent'], reply['agent'])}: {reply['text']}")
+                self.print(f"   {describeReply(reply)}", "dim")
+        for note in turn["notes"]:
+            self.print(f"* {note['title']}: {note['text'].strip()}", "yellow")
+        changes = [
+            f"{self.titles.get(c['variable'], c['variable'])} {c['before']} → {c['after']}" for c in turn["changes"]
+        ]
+        if changes:
+            self.print("   " + ", ".join(changes), "green")
+        money = message["money"]
+        self.print(f"   spent {formatNano(money['spentNano'])}, saved {formatNano(money['savedNano'])}", "dim")
+        if message["status"] == "running":
+            self.showScene(message["scene"])
+        else:
+            self.print(f"\n{message['status'].upper()}: {message['outcome']}", "bold")
+
+    def showError(self, message: dict[str, Any]) -> None:
+        self.print(f"{message['message']} [{message['code']}] {message['hint']}", "red")
+
+
+def describeReply(reply: dict[str, Any]) -> str:
+    """Returns where a reply came from and what it cost, in a line."""
+    sources = {
+        "hit": f"from the database, saved {formatNano(reply['savedNano'])}",
+        "shared": "shared with an equal question",
+        "model": f"{reply['model']} ({reply['clientKind']}), {reply['tokens']} tokens, "
+        f"{formatNano(reply['costNano'])}, {reply['totalMs']:.0f} ms",
+        "line": "the author's line",
+    }
+    return f"[{sources[reply['source']]}]"
