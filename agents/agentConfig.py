@@ -37,7 +37,9 @@ class AgentConfig(StrictModel):
     voice: Annotated[str, Field(max_length=600)] = ""
     interests: list[Annotated[str, Field(max_length=300)]] = Field(default_factory=list, max_length=12)
     relations: dict[Slug, Annotated[str, Field(max_length=300)]] = Field(default_factory=dict)
-    keywords: list[Annotated[str, Field(min_length=2, max_length=40)]] = Field(default_factory=list, max_length=40)
+    keywords: list[Annotated[str, Field(min_length=2, max_length=40)]] = Field(
+        default_factory=list, max_length=40
+    )
     samples: list[Annotated[str, Field(max_length=400)]] = Field(default_factory=list, max_length=6)
     fallbackLine: Annotated[str, Field(min_length=1, max_length=400)]
     model: Annotated[str, Field(max_length=80)] = ""

@@ -34,11 +34,13 @@ class KeyWords:
         situation: Title and description of the situation type.
         variables: Slug to title of the state variables that the agent may know.
         intents: Slug of an intent to the author's words for it.
+        language: The language that the shared layer names.
     """
 
     situation: str
     variables: Mapping[str, str]
     intents: Mapping[str, str]
+    language: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ def buildAgentLayer(config: AgentConfig, names: Mapping[str, str]) -> str:
 
 def buildSharedPart(components: SignatureComponents, words: KeyWords) -> str:
     """Returns the variable part of a shareable request, from the key's components alone."""
-    lines = [f"# The moment\n{words.situation}"]
+    lines = [buildMoment(components, words)]
     state = [
         f"- {words.variables[slug]}: {word}"
         for slug, word in sorted(components.state.items())
@@ -100,7 +102,7 @@ def buildSharedPart(components: SignatureComponents, words: KeyWords) -> str:
 
 def buildPrivatePart(components: SignatureComponents, words: KeyWords, private: PrivatePart) -> str:
     """Returns the variable part of a request that is never shared."""
-    lines = [f"# The moment\n{words.situation}"]
+    lines = [buildMoment(components, words)]
     if private.state:
         lines.append("Where things stand:\n" + "\n".join(f"- {line}" for line in private.state))
     if private.history:
@@ -109,6 +111,14 @@ def buildPrivatePart(components: SignatureComponents, words: KeyWords, private: 
         lines.append(f"Now: {describeIntent(components.intent, words)} In these words:")
     lines.append(f"<playerInput>{quoteSpeech(private.inputText)}</playerInput>")
     return "\n\n".join(lines)
+
+
+def buildMoment(components: SignatureComponents, words: KeyWords) -> str:
+    """Returns where the scene is, and the session's language where it isn't the simulation's."""
+    moment = f"# The moment\n{words.situation}"
+    if components.language == words.language:
+        return moment
+    return f"{moment}\n\nHere, speak the language {components.language} instead of {words.language}."
 
 
 def describeIntent(intent: str, words: KeyWords) -> str:

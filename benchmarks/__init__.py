@@ -1,0 +1,1 @@
+"""Measurements; `README.md` holds the figures, with date and machine."""

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, TypedDict, Unpack
 
 from costs.models import CostRecord
+from costs.preparedSql import insertRows
 from costs.pricing import priceUsage
 from costs.usage import Usage
 from pm6.exceptions import UnknownPriceError
@@ -116,7 +117,9 @@ def hitLine(
 
 def recordCosts(lines: Iterable[LedgerLine]) -> list[CostRecord]:
     """Writes lines to the ledger, all in one query, and returns them as records."""
-    return CostRecord.objects.bulk_create([_buildRecord(line) for line in lines])
+    records = [_buildRecord(line) for line in lines]
+    insertRows(records)
+    return records
 
 
 def _priceCall(

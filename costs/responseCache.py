@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections import namedtuple
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 from costs.models import ResponseSignature, ResponseVariant
+from costs.preparedSql import PreparedQuery, Slot
 from costs.schemas import Effect, SignatureComponents
 from costs.signatureCompute import computeDigest, readMask, writeMask
 from pm6.exceptions import SignatureMatchError
 
 Standing = Literal["servable", "waiting", "doubtful"]
+VariantRow = namedtuple(
+    "VariantRow",
+    "id signature__digest signature__mask signature__components text status condition weight effects "
+    "agentEpoch simulationEpoch fingerprint checkResult costNano model",
+)
 KNOWN = (ResponseVariant.Status.APPROVED.value, ResponseVariant.Status.PENDING.value)
 
 
@@ -51,17 +59,26 @@ def findVariants(digests: Collection[str], mode: str) -> dict[str, list[StoredVa
     made = [ResponseVariant.MadeIn.AUTHORED, ResponseVariant.MadeIn.LIVE]
     if mode == "test":
         made = [ResponseVariant.MadeIn.AUTHORED, ResponseVariant.MadeIn.TEST]
-    rows = ResponseVariant.objects.filter(
-        signature__digest__in=digests, status__in=KNOWN, madeIn__in=made
-    ).values_list(
-        "id", "signature__digest", "signature__mask", "signature__components", "text", "status",
-        "condition", "weight", "effects", "agentEpoch", "simulationEpoch", "fingerprint",
-        "checkResult", "costNano", "model", named=True,
-    )  # fmt: skip
+    keys = {f"digest{i}": digest for i, digest in enumerate(digests)}
+    rows = _prepareVariants(len(keys)).fetch(**keys, first=made[0], second=made[1])
     found: dict[str, list[StoredVariant]] = {}
-    for row in rows:
+    for row in map(VariantRow._make, rows):
         found.setdefault(row.signature__digest, []).append(_readVariant(row))
     return found
+
+
+@lru_cache(maxsize=64)
+def _prepareVariants(count: int) -> PreparedQuery:
+    digest, madeIn = ResponseSignature._meta.get_field("digest"), ResponseVariant._meta.get_field("madeIn")
+    return PreparedQuery(
+        lambda: ResponseVariant.objects.filter(
+            signature__digest__in=[Slot(f"digest{i}", digest) for i in range(count)],
+            status__in=KNOWN,
+            madeIn__in=[Slot("first", madeIn), Slot("second", madeIn)],
+        )
+        .order_by()
+        .values_list(*VariantRow._fields)
+    )
 
 
 def _readVariant(row: Any) -> StoredVariant:
@@ -106,16 +123,25 @@ def findNearest(
     components: SignatureComponents, agentId: int, mode: str, limit: int = 200
 ) -> list[StoredVariant]:
     """Returns approved variants to the same intent in other states, the nearest state first."""
-    signatures = ResponseSignature.objects.filter(
-        agent_id=agentId,
-        situationType=components.situationType,
-        components__intent=components.intent,
-        components__language=components.language,
-        variants__status=ResponseVariant.Status.APPROVED,
-    ).values_list("digest", "components", "mask")[:limit]
-    distances = {digest: _countDifferences(components.state, stored["state"]) for digest, stored, mask in signatures}
+    signatures = (
+        ResponseSignature.objects.filter(
+            agent_id=agentId,
+            situationType=components.situationType,
+            components__intent=components.intent,
+            components__language=components.language,
+            variants__status=ResponseVariant.Status.APPROVED,
+        )
+        .values_list("digest", "components", "mask")
+        .order_by("id")
+        .distinct()[:limit]
+    )
+    distances = {
+        digest: _countDifferences(components.state, stored["state"]) for digest, stored, mask in signatures
+    }
     byDigest = findVariants(distances, mode) if distances else {}
-    variants = [v for found in byDigest.values() for v in found if v.status == ResponseVariant.Status.APPROVED]
+    variants = [
+        v for found in byDigest.values() for v in found if v.status == ResponseVariant.Status.APPROVED
+    ]
     return sorted(variants, key=lambda v: (distances[v.digest], v.id))
 
 

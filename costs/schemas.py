@@ -9,12 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 SLUG = r"^[a-z][A-Za-z0-9]{0,39}$"
 Slug = Annotated[str, Field(pattern=SLUG)]
 Scalar = bool | int | float | str
+LARGEST_CHANGE = 1e12
 
 
 class StrictModel(BaseModel):
     """A model that refuses what it doesn't know and is never changed in place."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Effect(StrictModel):
@@ -28,7 +29,7 @@ class Effect(StrictModel):
     """
 
     variable: Slug
-    add: float | None = None
+    add: Annotated[float, Field(ge=-LARGEST_CHANGE, le=LARGEST_CHANGE)] | None = None
     set: bool | str | None = None
     toggle: Literal[True] | None = None
 
@@ -69,5 +70,3 @@ class SignatureComponents(StrictModel):
     language: str
     previousIntent: str = ""
     privateKey: str = ""
-
-

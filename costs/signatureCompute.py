@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Iterable
+from typing import Any
 
 import xxhash
 
@@ -25,8 +26,21 @@ Mask = frozenset[str]
 
 def computeDigest(components: SignatureComponents) -> str:
     """Returns the signature of components: 32 hexadecimal digits."""
-    encoded = json.dumps(components.model_dump(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return xxhash.xxh3_128_hexdigest((ENCODING + unicodedata.normalize("NFC", encoded)).encode())
+    encoded = _encode(components.model_dump())
+    if not encoded.isascii():
+        # Before the keys are sorted: their order differs between Unicode's forms.
+        encoded = _encode(_normalize(components.model_dump()))
+    return xxhash.xxh3_128_hexdigest((ENCODING + encoded).encode())
+
+
+def _encode(values: dict[str, Any]) -> str:
+    return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _normalize(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_normalize(name): _normalize(inner) for name, inner in value.items()}
+    return unicodedata.normalize("NFC", value)
 
 
 def computeTextHash(text: str) -> str:

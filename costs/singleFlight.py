@@ -17,10 +17,10 @@ from typing import Any
 
 import xxhash
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from costs.models import Flight
+from costs.models import Flight, ResponseVariant
 
 # A landed flight can be read for so long; then whoever asks makes a new call.
 LANDED_SECONDS = 60.0
@@ -152,7 +152,13 @@ def sweepFlights(now: datetime | None = None) -> int:
 def _isFree(now: datetime) -> Q:
     deserted = Q(status=Status.OPEN, leaseUntil__lte=now)
     stale = Q(status=Status.LANDED, updatedAt__lt=now - timedelta(seconds=LANDED_SECONDS))
-    return deserted | stale | Q(status=Status.FAILED)
+    return deserted | stale | Q(status=Status.FAILED) | Q(Exists(_withdrawn()))
+
+
+def _withdrawn() -> QuerySet[ResponseVariant]:
+    """Returns the variant of a flight where a reviewer took it out of service since."""
+    ended = (ResponseVariant.Status.REJECTED, ResponseVariant.Status.RETIRED)
+    return ResponseVariant.objects.filter(pk=OuterRef("variant_id"), status__in=ended)
 
 
 def _blankResult() -> dict[str, Any]:

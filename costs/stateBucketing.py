@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from costs.schemas import Bucket
@@ -39,7 +40,7 @@ def checkBuckets(buckets: Sequence[Bucket], minimum: float, maximum: float) -> l
     for bucket in buckets:
         if bucket.fromValue >= bucket.toValue:
             problems.append(f"bucket {bucket.name} is empty")
-    for left, right in zip(buckets, buckets[1:], strict=False):
+    for left, right in itertools.pairwise(buckets):
         if left.toValue != right.fromValue:
             problems.append(
                 f"there is a gap or an overlap between {left.name} (to {left.toValue:g}) "

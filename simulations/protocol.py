@@ -276,14 +276,7 @@ class Pong(StrictModel):
 
 
 ServerMessage = (
-    Welcome
-    | TurnStarted
-    | ReplyDelta
-    | ReplyReady
-    | ReplyWithdrawn
-    | TurnMessage
-    | ErrorMessage
-    | Pong
+    Welcome | TurnStarted | ReplyDelta | ReplyReady | ReplyWithdrawn | TurnMessage | ErrorMessage | Pong
 )
 
 clientMessages: TypeAdapter[Say | Resume | Ping] = TypeAdapter(ClientMessage)

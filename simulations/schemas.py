@@ -9,7 +9,9 @@ from simulations.packs.packFormat import OptionPart, Visibility
 
 __all__ = ["AppliedEffect", "Effect", "OptionPart", "RouteDecision", "TurnNote", "Visibility", "Why"]
 
-Rung = Literal["variant", "model", "cheaperModel", "heardVariant", "doubtfulVariant", "nearestVariant", "line"]
+Rung = Literal[
+    "variant", "model", "cheaperModel", "heardVariant", "doubtfulVariant", "nearestVariant", "line"
+]
 
 
 class AppliedEffect(StrictModel):

@@ -13,6 +13,7 @@ from django.contrib.auth.models import User
 
 from agents.llm.clients import overrideClient
 from agents.llm.scriptedClient import ScriptedClient
+from costs.pricing import forgetPriceRules
 from simulations.engine.database import closeConnections, inDatabase
 from simulations.engine.interact import interact
 from simulations.engine.plan import TurnRequest
@@ -36,6 +37,7 @@ def freshProcess(settings: Any) -> Iterator[None]:
     settings.PM6_BLOCK_REAL_CALLS = True
     settings.ANTHROPIC_API_KEY = ""
     forgetWorlds()
+    forgetPriceRules()
     getLimiter().storage.reset()
     yield
     forgetWorlds()
@@ -83,7 +85,7 @@ class Game:
     """A session and a way to play it."""
 
     session: Session
-    actor: Actor = Actor(isTrusted=True)
+    actor: Actor
     keys: Iterator[int] = field(default_factory=itertools.count)
 
     async def say(self, text: str = "", *, option: str = "", clientKey: str = "") -> TurnResult:

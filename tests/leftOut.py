@@ -61,7 +61,8 @@ def _reachesPostgres() -> bool:
 
     try:
         url = settings.DATABASE_URL.replace("postgres://", "postgresql://", 1)
-        psycopg.connect(url, connect_timeout=5).close()
+        # Not the named database: the tests make their own, as `test_<name>`.
+        psycopg.connect(url, dbname="postgres", connect_timeout=5).close()
     except psycopg.Error:
         return False
     return True

@@ -16,9 +16,8 @@ MOST_BREAKPOINTS = 4
 
 # The shortest prefix that is cached at all; a shorter one is silently not. First match counts.
 MINIMUM_TOKENS = [
-    (r"claude-(haiku|sonnet|opus)-5-5|claude-(opus|fable|mythos)-5", 512),
-    (r"claude-sonnet-(5|4-6|4-5)|claude-opus-4-8", 1024),
-    (r"claude-opus-4-7", 2048),
+    (r"claude-((haiku|sonnet|opus)-5-5|(opus|fable|mythos)-5)", 512),
+    (r"claude-opus-4-7|claude-sonnet-4-6", 2048),
     (r"claude-haiku-4-5|claude-opus-4-[56]", 4096),
     (r"", 1024),
 ]

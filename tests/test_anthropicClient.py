@@ -281,13 +281,24 @@ async def testConsumerThatLeavesIsChargedForWhatCame(standIn, client):
     assert partial.usage.estimated
 
 
-async def testTimeoutBeforeTheFirstEventIsTakenToHaveCostItsInput(standIn, client):
+async def testCallLeftBeforeItsFirstEventIsTakenToHaveCostItsInput(standIn, client):
     standIn.behave(hang=True)
-    caught, partial = await fail(client, buildRequest(timeoutSeconds=0.2))
+    partial = PartialUsage()
+    task = asyncio.create_task(collect(client, buildRequest(), partial))
+    await asyncio.to_thread(standIn.waitForRequests, 1)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
     await asyncio.to_thread(standIn.waitForBill, 1)
-    assert caught.details == {"reason": "timeout"}
     assert partial.usage == Usage(inputTokens=standIn.bill[0].inputTokens, estimated=True)
     assert standIn.bill[0].outcome == "abandoned"
+
+
+async def testTimeoutIsCountedLikeLeaving(standIn, client):
+    standIn.behave(hang=True)
+    caught, partial = await fail(client, buildRequest(timeoutSeconds=0.1))
+    assert caught.details == {"reason": "timeout"}
+    assert caught.retryable
+    assert partial.usage == Usage(inputTokens=8, estimated=True)
 
 
 async def testTimeoutCoversTheWholeCall(standIn, client):

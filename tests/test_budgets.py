@@ -7,7 +7,7 @@ import uuid
 from datetime import timedelta
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Sum
 from django.utils import timezone
 from hypothesis import given, settings
@@ -169,6 +169,26 @@ class TestReserve:
             reserve(scopeOf(session), 1)
         assert caught.value.details["leftNano"] == -50
         assert "$0.0000 left" in caught.value.message
+
+    def test_roomThatComesMeanwhileIsTaken(self):
+        """Another process frees money between our update and our look: no refusal."""
+        session = makeSession()
+        makeBudgets(session)
+        updates = []
+
+        def freeRoom(execute, sql, params, many, context):
+            if updates and sql.startswith("SELECT"):
+                updates.clear()
+                Budget.objects.filter(scope="everything").update(limitNano=2_000)
+            elif sql.startswith("UPDATE"):
+                updates.append(sql)
+            return execute(sql, params, many, context)
+
+        Budget.objects.filter(scope="everything").update(limitNano=100)
+        with connection.execute_wrapper(freeRoom):
+            reserve(scopeOf(session), 150)
+        assert sums()["everything"] == sums()["session"] == (0, 150)
+        checkNothingLeaks()
 
     def test_negativeIsRefused(self):
         with transaction.atomic(), pytest.raises(ValueError, match="negative"):

@@ -56,9 +56,7 @@ async def test_aHitTakesAtMostTwelveQueries(startGame):
     await game.choose("pourRound")
 
     def play() -> int:
-        request = TurnRequest(
-            game.session.pk, game.actor, PlayerInput(option="pourRound"), "counted-key"
-        )
+        request = TurnRequest(game.session.pk, game.actor, PlayerInput(option="pourRound"), "counted-key")
         with CaptureQueriesContext(connection) as queries:
             planTurn(request)
         return len(queries)
@@ -75,6 +73,12 @@ async def test_freeTextAsksTheModelAndIsNeverShared(startGame, scripted):
     assert [r.text for r in two.message.turn.replies] == ["Ask the rats."]
     assert one.message.turn.replies[0].source == "model"
     assert not await ResponseVariant.objects.filter(madeIn="test").aexists()
+
+
+async def untilTurn(status: str) -> None:
+    async with asyncio.timeout(20):
+        while not await Turn.objects.filter(status=status).aexists():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
 
 async def retireAll() -> None:
@@ -118,8 +122,7 @@ async def test_aSecondInputWhileATurnRunsIsRefused(startGame, scripted):
     hold = asyncio.Event()
     scripted.addReplies(ScriptedReply("Slowly said.", gate=hold))
     running = asyncio.create_task(game.say(QUESTION))
-    while not await Turn.objects.filter(status="open").aexists():
-        await asyncio.sleep(0.01)
+    await untilTurn("open")
     with pytest.raises(TurnInProgressError):
         await game.choose("pourRound")
     hold.set()
@@ -132,12 +135,10 @@ async def test_aTurnOutlivesWhoAskedForIt(startGame, scripted):
     hold = asyncio.Event()
     scripted.addReplies(ScriptedReply("Said to nobody.", gate=hold))
     asking = asyncio.create_task(game.say(QUESTION, clientKey="left-early"))
-    while not await Turn.objects.filter(status="open").aexists():
-        await asyncio.sleep(0.01)
+    await untilTurn("open")
     asking.cancel()
     hold.set()
-    while not await Turn.objects.filter(status="done").aexists():
-        await asyncio.sleep(0.01)
+    await untilTurn("done")
     again = await game.say(QUESTION, clientKey="left-early")
     assert again.message.turn.replies[0].text == "Said to nobody."
 
@@ -235,9 +236,7 @@ async def test_leastHeardComesFirst(startGame):
         await Branch.objects.aupdate(situation="taproom", firedRules={})
         result = await game.choose("pourRound")
         heard.append(result.message.turn.replies[0].text)
-    known = await ResponseVariant.objects.filter(
-        replies__isnull=False
-    ).values("text").distinct().acount()
+    known = await ResponseVariant.objects.filter(replies__isnull=False).values("text").distinct().acount()
     assert len(set(heard[:known])) == known
 
 

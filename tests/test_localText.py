@@ -1,6 +1,5 @@
 """What a small model says is cut at a sentence's end and checked before anybody sees it."""
 
-# ruff: noqa: RUF001 - typographic quotation marks are its subject
 from __future__ import annotations
 
 import pytest

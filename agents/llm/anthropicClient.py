@@ -220,7 +220,7 @@ class AnthropicClient:
             api_key=self._apiKey,
             base_url=self.baseUrl,
             max_retries=0,
-            http_client=buildHttpClient(self.baseUrl),
+            http_client=buildHttpClient(self.baseUrl, keepsConnections=self.kind != "local"),
             open_telemetry=False,
         )
 
@@ -231,8 +231,14 @@ async def loadSdk() -> None:
         await asyncio.to_thread(importlib.import_module, "anthropic.resources.messages")
 
 
-def buildHttpClient(baseUrl: str) -> Any:
-    """Returns the HTTP client: never a proxy for this machine, never a redirect with the key."""
+def buildHttpClient(baseUrl: str, keepsConnections: bool = True) -> Any:
+    """Returns the HTTP client: never a proxy for this machine, never a redirect with the key.
+
+    Args:
+        baseUrl: Whom it will talk to.
+        keepsConnections: False for a server on this machine that may close an idle connection
+            in the moment in which the next request is sent; a new one costs nothing there.
+    """
     import anthropic
     import httpx2
 
@@ -240,7 +246,8 @@ def buildHttpClient(baseUrl: str) -> Any:
         if not isLocal(baseUrl):
             return anthropic.DefaultAsyncHttpxClient(follow_redirects=False)
         # The SDK's own default would mount the environment's proxies even without `trust_env`.
-        return httpx2.AsyncClient(trust_env=False, follow_redirects=False)
+        limits = httpx2.Limits(max_keepalive_connections=None if keepsConnections else 0)
+        return httpx2.AsyncClient(trust_env=False, follow_redirects=False, limits=limits)
     except (httpx2.InvalidURL, ValueError):
         raise ConfigurationError("A proxy or base URL for the model is not a URL.") from None
 

@@ -66,6 +66,8 @@ def startServer(modelPath: Path) -> Any:
     params.cache_ram_mib = CACHE_MEBIBYTES
     params.ui = False
     params.endpoint_slots = False
+    for cpu in (params.cpuparams, params.cpuparams_batch):
+        cpu.n_threads = countThreads()
     # No page in a browser may talk to it.
     params.cors_origins = "http://127.0.0.1"
     params.verbosity = -1
@@ -73,6 +75,17 @@ def startServer(modelPath: Path) -> Any:
     params.sampling.top_p = TOP_P
     params.sampling.penalty_repeat = REPEAT_PENALTY
     return xllamacpp.Server(params)
+
+
+def countThreads() -> int:
+    """Returns half of the processors.
+
+    The library's threads wait for each other after every step. When one shares its processor
+    with the web server, all stand still: on two busy cores, two threads took up to ten times
+    as long as one.
+    """
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, usable // 2)
 
 
 def say(answers: TextIO, line: dict[str, Any]) -> None:

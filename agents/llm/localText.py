@@ -1,6 +1,5 @@
 """What a small model says, before anybody sees it: cut at a sentence's end, and checked."""
 
-# ruff: noqa: RUF001 - typographic quotation marks are its subject
 from __future__ import annotations
 
 import re

@@ -78,9 +78,7 @@ class CostRecord(models.Model):
         ]
         constraints = [
             models.CheckConstraint(condition=Q(priceNano__gte=0, savedNano__gte=0), name="ledgerNotNegative"),
-            models.CheckConstraint(
-                condition=Q(source="model") | Q(priceNano=0), name="ledgerOnlyModelsCost"
-            ),
+            models.CheckConstraint(condition=Q(source="model") | Q(priceNano=0), name="ledgerOnlyModelsCost"),
         ]
 
     def __str__(self) -> str:
@@ -150,11 +148,11 @@ class BudgetReservation(models.Model):
 
     class Meta:
         ordering = ["-id"]
-        indexes = [
-            models.Index(fields=["expiresAt"], condition=Q(status="open"), name="reservationsOpen")
-        ]
+        indexes = [models.Index(fields=["expiresAt"], condition=Q(status="open"), name="reservationsOpen")]
         constraints = [
-            models.CheckConstraint(condition=Q(amountNano__gte=0, settledNano__gte=0), name="reservationNotNegative"),
+            models.CheckConstraint(
+                condition=Q(amountNano__gte=0, settledNano__gte=0), name="reservationNotNegative"
+            ),
             models.UniqueConstraint(fields=["token", "budget"], name="reservationOncePerBudget"),
         ]
 

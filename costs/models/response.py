@@ -54,7 +54,9 @@ class ResponseVariant(models.Model):
     text = models.TextField(help_text="What is said; slots such as {approval} show the state.")
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)
     condition = models.CharField(
-        max_length=400, blank=True, help_text="CEL over state, turn, situation, intent. Example: state.approval < 20.0"
+        max_length=400,
+        blank=True,
+        help_text="CEL over state, turn, situation, intent. Example: state.approval < 20.0",
     )
     weight = models.FloatField(default=1.0, validators=[MinValueValidator(0.001)])
     effects = TypedJsonField(default=list, blank=True, schema=list[Effect])
@@ -64,9 +66,13 @@ class ResponseVariant(models.Model):
     agentEpoch = models.PositiveIntegerField(default=1)
     simulationEpoch = models.PositiveIntegerField(default=1)
     fingerprint = models.CharField(
-        max_length=32, blank=True, help_text="What the prompt was built from; where it differs the variant is doubtful."
+        max_length=32,
+        blank=True,
+        help_text="What the prompt was built from; where it differs the variant is doubtful.",
     )
-    checkResult = models.CharField(max_length=200, blank=True, help_text="Why an automatic check refused it; else empty.")
+    checkResult = models.CharField(
+        max_length=200, blank=True, help_text="Why an automatic check refused it; else empty."
+    )
     costNano = models.BigIntegerField(default=0)
     packHash = models.CharField(max_length=32, blank=True, editable=False)
     reviewer = models.ForeignKey("auth.User", models.SET_NULL, null=True, blank=True, related_name="+")

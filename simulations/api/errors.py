@@ -35,7 +35,9 @@ def translateError(error: Exception) -> PM6Error:
     if isinstance(error, PermissionDenied | exceptions.PermissionDenied | exceptions.NotAuthenticated):
         return AccessError("This isn't yours to do.")
     if isinstance(error, exceptions.Throttled):
-        return RateLimitError("Too many requests.", details={"retryAfterSeconds": round(error.wait or 1)})
+        return RateLimitError(
+            "Too many requests.", details={"retryAfterSeconds": round(getattr(error, "wait", None) or 1)}
+        )
     if isinstance(error, exceptions.APIException) and error.status_code < 500:
         return RequestFormError(error)
     return PM6Error("Something went wrong on the server.")

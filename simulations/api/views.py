@@ -12,10 +12,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from pm6.exceptions import NotFoundError
+from simulations.api.serializers import StartSerializer, TurnSerializer
 from simulations.engine.interact import interact
 from simulations.engine.plan import TurnRequest
 from simulations.engine.situation import PlayerInput
-from simulations.api.serializers import StartSerializer, TurnSerializer
 from simulations.models import Simulation
 from simulations.play.actors import actorOrNewGuest, ensureGuest, readActor
 from simulations.play.rateLimits import checkGuestRate, checkMessageRate
@@ -50,7 +50,11 @@ class Simulations(APIView):
     """Lists the simulations that the caller may play."""
 
     def get(self, request: Request) -> Response:
-        rows = Simulation.objects.all() if request.user.is_authenticated else Simulation.objects.filter(allowGuests=True)
+        rows = (
+            Simulation.objects.all()
+            if request.user.is_authenticated
+            else Simulation.objects.filter(allowGuests=True)
+        )
         return Response(
             {"simulations": list(rows.values("slug", "title", "description", "playerRole", "language"))}
         )

@@ -25,12 +25,12 @@ from agents.llm.rateLimiter import AttemptRecord, Withdrawn, streamWithRetries
 from costs.budgets import extendReservations
 from costs.schemas import Effect
 from costs.singleFlight import FlightState, Seat, readFlight, renewFlight, takeSeat
-from pm6.exceptions import PM6Error
+from pm6.exceptions import CostLimitError, PM6Error
 from simulations.engine.database import inDatabase
 from simulations.engine.ladder import walkLadder
 from simulations.engine.modelCalls import CHARGED_ATTEMPTS, ModelCall, findCall
 from simulations.engine.notify import notify
-from simulations.engine.outcomes import ReplyOutcome
+from simulations.engine.outcomes import Payment, ReplyOutcome
 from simulations.engine.plan import Ask, PlannedTurn
 from simulations.engine.slots import SlotStream, fillSlots, findUnknownSlots
 from simulations.models import Turn
@@ -40,6 +40,7 @@ logger = logging.getLogger("pm6.engine")
 FOLLOW_FIRST_SECONDS = 0.02
 FOLLOW_LONGEST_SECONDS = 0.5
 FOLLOW_SECONDS = 90.0
+CANCELLED = "cancelled"
 
 
 @dataclass(slots=True)
@@ -67,12 +68,30 @@ async def askModels(planned: PlannedTurn) -> list[ReplyOutcome]:
     try:
         for outcome in planned.ready:
             await notify(planned.turn.session_id, presentReady(planned, outcome))
-        answers = [answer(planned, ask, held, begun, isFirst=ask is first) for ask in planned.asks]
-        return [*planned.ready, *await asyncio.gather(*answers)]
+        answers = [
+            asyncio.create_task(answer(planned, ask, held, begun, isFirst=ask is first))
+            for ask in planned.asks
+        ]
+        return [*planned.ready, *await awaitAll(answers)]
     finally:
         renewing.cancel()
         with suppress(asyncio.CancelledError):
             await renewing
+
+
+async def awaitAll(answers: list[asyncio.Task[ReplyOutcome]]) -> list[ReplyOutcome]:
+    """Returns what became of every answer.
+
+    A process that stops cancels its turns. That ends their calls, and what these used is still
+    recorded: the turn settles with what the ladder has.
+    """
+    try:
+        await asyncio.wait(answers)
+    except asyncio.CancelledError:
+        for task in answers:
+            task.cancel()
+        await asyncio.wait(answers)
+    return [task.result() for task in answers]
 
 
 async def answer(
@@ -87,6 +106,8 @@ async def answer(
         return await lead(planned, ask, ask.call, ask.seat, begun)
     except PM6Error as error:
         reason = error.code
+    except asyncio.CancelledError:
+        reason = CANCELLED
     except Exception:
         logger.exception("a reply failed in turn %s", planned.turn.pk)
         reason = PM6Error.code
@@ -103,80 +124,95 @@ async def lead(
     planned: PlannedTurn, ask: Ask, call: ModelCall, seat: Seat | None, begun: asyncio.Event | None = None
 ) -> ReplyOutcome:
     """Makes the call and streams it to whoever watches; a failure walks the ladder, and is paid for."""
+    started = time.perf_counter()
     stage = Stage(planned, ask, begun)
     attempts: list[AttemptRecord] = []
-    finished: Finished | None = None
-    started = time.perf_counter()
-    try:
-        stage.shows = getClient(call.clientKind).streamsText
-        async with aclosing(
-            streamWithRetries(
-                getClient(call.clientKind),
-                call.request,
-                maxWaitSeconds=settings.PM6_MODEL_WAIT_SECONDS,
-                maxCharged=CHARGED_ATTEMPTS,
-                onAttempt=attempts.append,
-            )
-        ) as events:
-            async for event in events:
-                finished = await stage.play(event) or finished
-        reason = ""
-    except PM6Error as error:
-        logger.warning("the model failed: %s", error.message)
-        reason = error.code
-    except Exception:
-        logger.exception("the model failed in turn %s", planned.turn.pk)
-        reason = PM6Error.code
-    paid = {
-        "attempts": tuple(attempts),
-        "reservation": call.reservation,
-        "reservedNano": call.reservedNano,
-        "seat": seat,
-        "calledKind": call.clientKind,
-    }
-    text, isNew = ("", False)
-    if finished:
-        text, isNew, reason = judgeReply(planned, ask, call, finished)
-    if not finished or not text:
-        await stage.withdraw()
-        outcome = replace(await fallBack(planned, ask, reason), **paid)
-    else:
+    finished, reason = await streamCall(planned, call, stage, attempts)
+    verdict = judgeReply(planned, ask, call, finished) if finished else Verdict(reason=reason)
+    if finished and verdict.text:
         outcome = ReplyOutcome(
             task=ask.task,
-            text=text,
+            text=verdict.text,
             source="model",
             rung="cheaperModel" if call.stepsDown else "model",
-            reason="costLimit" if call.stepsDown else reason,
+            reason=CostLimitError.code if call.stepsDown else verdict.reason,
             choice=ask.stored.choice,
-            isNew=isNew and not ask.task.isPrivate,
+            isNew=verdict.mayBeStored and not ask.task.isPrivate,
             clientKind=call.clientKind,
             model=finished.model,
-            checkResult=", ".join(findUnknownSlots(planned.world, text)),
-            **paid,
+            checkResult=", ".join(findUnknownSlots(planned.world, verdict.text)),
         )
+    else:
+        await stage.withdraw()
+        outcome = await fallBack(planned, ask, verdict.reason)
     return replace(
-        outcome, withdrawn=tuple(stage.withdrawn), totalMs=(time.perf_counter() - started) * 1000
+        outcome,
+        paid=Payment(tuple(attempts), call.clientKind, call.reservation, call.reservedNano),
+        seat=seat,
+        withdrawn=tuple(stage.withdrawn),
+        totalMs=(time.perf_counter() - started) * 1000,
     )
 
 
-def judgeReply(
-    planned: PlannedTurn, ask: Ask, call: ModelCall, finished: Finished
-) -> tuple[str, bool, str]:
-    """Returns the text to show (empty for none), whether it may be stored, and what is wrong with it."""
+async def streamCall(
+    planned: PlannedTurn, call: ModelCall, stage: Stage, attempts: list[AttemptRecord]
+) -> tuple[Finished | None, str]:
+    """Streams a call onto the stage; returns its end, or None and the code of what kept it from one.
+
+    Args:
+        attempts: Takes a record of every attempt, whatever becomes of this function.
+    """
+    finished: Finished | None = None
+    try:
+        client = getClient(call.clientKind)
+        stage.shows = client.streamsText
+        events = streamWithRetries(
+            client,
+            call.request,
+            maxWaitSeconds=settings.PM6_MODEL_WAIT_SECONDS,
+            maxCharged=CHARGED_ATTEMPTS,
+            onAttempt=attempts.append,
+        )
+        async with aclosing(events):
+            async for event in events:
+                finished = await stage.play(event) or finished
+    except PM6Error as error:
+        logger.warning("the model failed: %s", error.message)
+        return None, error.code
+    except asyncio.CancelledError:
+        return None, CANCELLED
+    except Exception:
+        logger.exception("the model failed in turn %s", planned.turn.pk)
+        return None, PM6Error.code
+    return finished, ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What becomes of what a model said: the text to show, empty for none, and what is wrong with it."""
+
+    text: str = ""
+    mayBeStored: bool = False
+    reason: str = ""
+
+
+def judgeReply(planned: PlannedTurn, ask: Ask, call: ModelCall, finished: Finished) -> Verdict:
+    """Decides whether a reply is shown, and whether it may become a variant."""
     profile = ask.task.profile
     others = [p.config.name for p in planned.world.agents.values() if p is not profile]
+    isLocal = call.clientKind == "local"
     text = stripSpeaker(finished.text, profile.config.name)
-    if call.clientKind == "local":
+    if isLocal:
         text = trimToSentence(text)
     elif finished.stop == "maxTokens":
         # Cut off: good enough to be heard, never to be stored.
         text = trimToSentence(text, maxSentences=9)
     elif finished.stop != "end":
-        return "", False, finished.stop
+        return Verdict(reason=finished.stop)
     if problem := checkCharacter(text, profile.config.name, others):
-        return "", False, f"check: {problem}"
-    isWhole = finished.stop == "end" or call.clientKind == "local"
-    return text, isWhole, "" if isWhole else finished.stop
+        return Verdict(reason=f"check: {problem}")
+    isWhole = finished.stop == "end" or isLocal
+    return Verdict(text, isWhole, "" if isWhole else finished.stop)
 
 
 class Stage:

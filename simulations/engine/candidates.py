@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
+from django.db import models
 from django.db.models import Count, Q
 
+from costs.preparedSql import PreparedQuery, Slot
 from costs.responseCache import StoredVariant, findVariants, judgeStanding
 from costs.schemas import SignatureComponents
 from costs.signatureCompute import INTENT, computeDigest, computeDraw, maskComponents
@@ -47,11 +50,13 @@ class Stored:
         choice: Among what may be served, by the order of `variantChoice`.
         doubtful: Approved ones of an older epoch or another prompt.
         known: How many approved and pending ones there are in all.
+        fitting: How many of them fit this moment; one whose condition fails does not.
     """
 
     choice: Choice
     doubtful: tuple[StoredVariant, ...]
     known: int
+    fitting: int
 
 
 def buildTask(
@@ -67,19 +72,25 @@ def buildTask(
         agent=agent,
         situationType=situation.slug,
         state={
-            slug: world.bucketWord(slug, state[slug]) for slug in situation.variables if slug in world.variables
+            slug: world.bucketWord(slug, state[slug])
+            for slug in situation.variables
+            if slug in world.variables
         },
         intent=heard.match.intent,
         language=branch.session.language,
-        previousIntent=branch.lastIntents.get(agent, "") if sharing == "followUp" else "",
+        previousIntent=findPrevious(branch, agent) if sharing == "followUp" else "",
         privateKey=f"{branch.session_id}:{branch.pk}:{branch.headTurn + 1}" if isPrivate else "",
     )
     return AgentTask(world.getAgent(agent), position, components, computeDigest(components), isPrivate)
 
 
-def findStored(
-    world: World, branch: Branch, state: State, tasks: Sequence[AgentTask]
-) -> list[Stored]:
+def findPrevious(branch: Branch, agent: str) -> str:
+    """Returns the last intent with an agent; free words all count as one, as they do in the prompt."""
+    previous = branch.lastIntents.get(agent, "")
+    return FREE if previous.startswith(FREE) else previous
+
+
+def findStored(world: World, branch: Branch, state: State, tasks: Sequence[AgentTask]) -> list[Stored]:
     """Looks up all tasks of a turn: one query for variants, one for what was heard."""
     digests = [_listDigests(world, task) for task in tasks]
     found = findVariants({digest for keys in digests for digest in keys}, branch.session.mode)
@@ -131,28 +142,42 @@ def _judge(
         servable += doubtful
     turn = branch.headTurn + 1
     context = Moment(turn, task.components.situationType, task.components.intent).context(state)
-    choice = chooseVariant(
-        servable,
-        heard,
-        lambda condition: evaluate(condition, context),
-        computeDraw(branch.session.seed, turn, task.profile.config.slug, "variant"),
-    )
+    draw = computeDraw(branch.session.seed, turn, task.profile.config.slug, "variant")
+
+    def choose(among: Sequence[StoredVariant]) -> Choice:
+        return chooseVariant(among, heard, lambda condition: evaluate(condition, context), draw)
+
+    # What answers any intent is for when nothing answers this one.
+    choice = choose([v for v in servable if INTENT not in v.mask])
+    if choice.variant is None:
+        choice = choose(servable)
     known = sum(standings[v.id] in ("servable", "waiting") for v in variants)
-    return Stored(choice, doubtful, known)
+    unfit = sum(considered.ruledOut == "condition" for considered in choice.considered)
+    return Stored(choice, doubtful, known, known - unfit)
 
 
 def countHeard(branch: Branch, variantIds: Sequence[int]) -> dict[int, int]:
     """Returns how often each variant was heard in the latest turns of a timeline."""
     if not variantIds:
         return {}
+    query = _prepareHeard(len(variantIds), len(branch.lineage))
+    variants = {f"variant{i}": variantId for i, variantId in enumerate(variantIds)}
+    ancestors = {f"ancestor{i}": ancestor for i, (ancestor, _) in enumerate(branch.lineage)}
+    forks = {f"until{i}": until for i, (_, until) in enumerate(branch.lineage)}
     since = branch.headTurn - HEARD_WINDOW
-    timeline = Q(branch_id=branch.pk)
-    for ancestor, until in branch.lineage:
-        timeline |= Q(branch_id=ancestor, turnNumber__lte=until)
-    rows = (
-        Reply.objects.filter(timeline, variant_id__in=variantIds, turnNumber__gt=since)
-        .order_by()
-        .values_list("variant_id")
-        .annotate(Count("id"))
-    )
-    return dict(rows)
+    return dict(query.fetch(branch=branch.pk, since=since, **variants, **ancestors, **forks))
+
+
+@lru_cache(maxsize=256)
+def _prepareHeard(variants: int, ancestors: int) -> PreparedQuery:
+    key, turn = models.BigIntegerField(), models.PositiveIntegerField()
+
+    def build() -> models.QuerySet:
+        timeline = Q(branch_id=Slot("branch", key))
+        for i in range(ancestors):
+            timeline |= Q(branch_id=Slot(f"ancestor{i}", key), turnNumber__lte=Slot(f"until{i}", turn))
+        wanted = [Slot(f"variant{i}", key) for i in range(variants)]
+        heard = Reply.objects.filter(timeline, variant__id__in=wanted, turnNumber__gt=Slot("since", turn))
+        return heard.order_by().values_list("variant_id").annotate(Count("id"))
+
+    return PreparedQuery(build)

@@ -19,6 +19,9 @@ logger = logging.getLogger("pm6.simulations")
 NAMES = {"state", "turn", "situation", "intent"}
 MACROS = {"all", "exists", "exists_one", "existsOne", "map", "filter"}
 
+# What an evaluation may raise: a missing name or place, the wrong type, an impossible sum.
+FAILURES = (LookupError, ValueError, TypeError, RuntimeError, ArithmeticError)
+
 
 @lru_cache(maxsize=4096)
 def compileExpression(expression: str) -> Any:
@@ -52,7 +55,7 @@ def evaluate(expression: str, context: Mapping[str, Any]) -> bool:
     """Returns whether a condition holds; one that fails is false, and logged as such."""
     try:
         return compileExpression(expression).execute(dict(context)) is True
-    except (KeyError, ValueError, TypeError, RuntimeError, OverflowError, InvalidInputError) as error:
+    except (*FAILURES, InvalidInputError) as error:
         logger.warning("condition failed and counts as false: %s (%s)", expression, error)
         return False
 
@@ -64,7 +67,7 @@ def checkExpression(expression: str, state: Mapping[str, Any]) -> str:
         result = compileExpression(expression).execute(context)
     except KeyError as error:
         return f"names {error}, which is no state variable"
-    except (ValueError, TypeError, RuntimeError, OverflowError) as error:
+    except FAILURES as error:
         return f"can't be evaluated: {error}"
     except InvalidInputError as error:
         return error.message

@@ -48,9 +48,7 @@ class IntentLookup:
 def normalizeText(text: str) -> str:
     """Returns words without what doesn't change their meaning: case, blanks, end marks, Unicode form."""
     folded = unicodedata.normalize("NFKC", text).casefold().replace("’", "'")
-    kept = "".join(
-        " " if unicodedata.category(letter)[0] in "ZC" else letter for letter in folded
-    )
+    kept = "".join(" " if unicodedata.category(letter)[0] in "ZC" else letter for letter in folded)
     return " ".join(kept.split()).strip(" .,!?;:…\"'-–—")
 
 

@@ -10,6 +10,7 @@ from django.conf import settings
 
 from agents.llm.client import ClientKind, ModelRequest
 from agents.llm.clients import resolveClientKind
+from agents.llm.thinking import alwaysThinks
 from agents.promptBuilder import (
     KeyWords,
     PrivatePart,
@@ -19,7 +20,7 @@ from agents.promptBuilder import (
     buildSharedPart,
     describeIntent,
 )
-from costs.budgets import MoneyScope, reserveMoney
+from costs.budgets import MoneyScope, expireReservations, reserveMoney
 from costs.modelRouter import buildModelLadder
 from costs.pricing import computeBoundNano
 from pm6.exceptions import CostLimitError, UnknownPriceError
@@ -31,6 +32,8 @@ from simulations.models import Branch, Turn
 
 # How often one reply may be charged: a stream that broke and its repetition.
 CHARGED_ATTEMPTS = 2
+# Thinking counts as output; a model that can't do without it needs room for both.
+THINKING_TOKENS = 1024
 MAX_TOKENS = {"small": 120, "standard": 220, "rich": 400}
 MOST_AGENTS = {"small": 1, "standard": 3, "rich": 6}
 
@@ -68,7 +71,13 @@ def findClientKind(world: World, mode: str, isGuest: bool) -> ClientKind | None:
 
 
 def buildCallRequest(
-    world: World, branch: Branch, state: State, heard: Recognised, task: AgentTask, kind: ClientKind, model: str
+    world: World,
+    branch: Branch,
+    state: State,
+    heard: Recognised,
+    task: AgentTask,
+    kind: ClientKind,
+    model: str,
 ) -> ModelRequest:
     """Builds the prompt of a miss: from the key alone where the reply may be shared."""
     profile, words = task.profile, world.keyWords(task.profile.config.slug, heard.situation)
@@ -93,7 +102,7 @@ def buildCallRequest(
         sharedLayer=world.sharedLayer,
         agentLayer=profile.layer,
         variablePart=variablePart,
-        maxTokens=MAX_TOKENS[world.complexity],
+        maxTokens=MAX_TOKENS[world.complexity] + (THINKING_TOKENS if alwaysThinks(model) else 0),
         label=label,
     )
 
@@ -117,9 +126,7 @@ def listHistory(world: World, branch: Branch, agent: str, recent: int) -> Iterat
     if not recent:
         return
     turns = (
-        Turn.objects.filter(
-            branch_id=branch.pk, status=Turn.Status.DONE, number__gt=branch.headTurn - recent
-        )
+        Turn.objects.filter(branch_id=branch.pk, status=Turn.Status.DONE, number__gt=branch.headTurn - recent)
         .prefetch_related("replies__agent")
         .order_by("number")
     )
@@ -152,10 +159,24 @@ def findCall(
         request = buildCallRequest(world, branch, state, heard, task, kind, model)
         try:
             bound = CHARGED_ATTEMPTS * computeBoundNano(model, kind, request.countBytes(), request.maxTokens)
-            token = reserveMoney(scope, bound, settings.PM6_TURN_LEASE_SECONDS) if bound else None
+            token = reserve(scope, bound) if bound else None
         except (CostLimitError, UnknownPriceError) as error:
             refusal = error
             continue
         return ModelCall(kind, request, token, bound, step)
     assert refusal is not None
     raise refusal
+
+
+def reserve(scope: MoneyScope, amountNano: int) -> UUID:
+    """Sets money aside; before a refusal, what dead processes left behind is given back.
+
+    Raises:
+        CostLimitError: A budget has no room even then.
+    """
+    try:
+        return reserveMoney(scope, amountNano, settings.PM6_TURN_LEASE_SECONDS)
+    except CostLimitError:
+        if not expireReservations():
+            raise
+        return reserveMoney(scope, amountNano, settings.PM6_TURN_LEASE_SECONDS)

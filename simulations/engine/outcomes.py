@@ -14,6 +14,21 @@ from simulations.engine.candidates import AgentTask
 
 
 @dataclass(frozen=True, slots=True)
+class Payment:
+    """The model calls made for a reply, whether they gave its text or not.
+
+    Attributes:
+        clientKind: The kind of client that was called.
+        reservation: Token of the money to settle.
+    """
+
+    attempts: tuple[AttemptRecord, ...] = ()
+    clientKind: str = ""
+    reservation: UUID | None = None
+    reservedNano: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ReplyOutcome:
     """A reply before it is recorded.
 
@@ -21,10 +36,8 @@ class ReplyOutcome:
         text: As stored, with slots.
         rung: The step of the ladder that gave it; see `simulations.schemas.Rung`.
         reason: Why the ladder was walked.
-        attempts: Every model call made for it, whether it gave the text or not.
-        calledKind: The kind of client that was called.
+        paid: What was called for it, and with which money.
         withdrawn: Texts that were seen in part and then replaced.
-        reservation: Token of the money to settle.
         seat: The flight that this outcome lands.
         isNew: Whether it becomes a variant.
         checkResult: What the automatic checks found; such a variant isn't served unreviewed.
@@ -41,11 +54,8 @@ class ReplyOutcome:
     effects: tuple[Effect, ...] = ()
     model: str = ""
     clientKind: str = ""
-    attempts: tuple[AttemptRecord, ...] = ()
-    calledKind: str = ""
+    paid: Payment = Payment()
     withdrawn: tuple[str, ...] = ()
-    reservation: UUID | None = None
-    reservedNano: int = 0
     seat: Seat | None = None
     isNew: bool = False
     savedNano: int = 0
@@ -54,7 +64,13 @@ class ReplyOutcome:
 
 
 def serveStored(
-    task: AgentTask, variant: StoredVariant, choice: Choice | None, *, rung: str, savedNano: int, reason: str = ""
+    task: AgentTask,
+    variant: StoredVariant,
+    choice: Choice | None,
+    *,
+    rung: str,
+    savedNano: int,
+    reason: str = "",
 ) -> ReplyOutcome:
     """Returns the outcome of a reply from the database."""
     return ReplyOutcome(

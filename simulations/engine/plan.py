@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
 from django.utils import timezone
 
 from agents.llm.client import ClientKind
@@ -18,13 +17,14 @@ from costs.singleFlight import Seat, computeFlightKey, failFlight, takeSeat
 from pm6.exceptions import PM6Error, SessionEndedError, TurnInProgressError
 from simulations.engine.candidates import AgentTask, Stored, buildTask, findStored
 from simulations.engine.ladder import walkLadder
+from simulations.engine.lockBranch import EARLIER_TURNS, lockBranch
 from simulations.engine.modelCalls import MOST_AGENTS, ModelCall, findCall, findClientKind
 from simulations.engine.outcomes import ReplyOutcome, serveStored
 from simulations.engine.settle import TurnResult, readResult, recordTurn
 from simulations.engine.situation import PlayerInput, Recognised, checkInput, recogniseInput
 from simulations.engine.world import World, getWorld
 from simulations.models import Branch, Session, Turn
-from simulations.sessions.access import Actor, checkOwner
+from simulations.sessions.access import Actor
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,32 +93,14 @@ def planTurn(request: TurnRequest) -> TurnResult | PlannedTurn:
         return decide(world, branch, state, heard, turn)
 
 
-def lockBranch(sessionId: uuid.UUID, actor: Actor) -> Branch:
-    """Locks the timeline a session stands on and returns it with its session.
-
-    Raises:
-        SessionNotFoundError: There is none for this actor.
-    """
-    branch = (
-        Branch.objects.filter(session_id=sessionId, session__activeBranch=F("pk"))
-        .select_related("session__simulation")
-        .defer("session__simulation__lore", "session__simulation__opening", "session__simulation__description")
-        .select_for_update(of=("self", "session"))
-        .first()
-    )
-    checkOwner(branch.session if branch else None, actor, sessionId)
-    assert branch is not None
-    return branch
-
-
 def findEarlier(branch: Branch, clientKey: str) -> Turn | None:
     """Returns the finished turn of a clientKey; clears away an open one that died.
 
     Raises:
         TurnInProgressError: A turn runs, under this clientKey or another.
     """
-    turns = Turn.objects.filter(branch=branch).exclude(status=Turn.Status.INTERRUPTED)
-    for turn in turns.filter(Q(clientKey=clientKey) | Q(status=Turn.Status.OPEN)):
+    keys = [key for (key,) in EARLIER_TURNS.fetch(branch=branch.pk, clientKey=clientKey)]
+    for turn in Turn.objects.filter(pk__in=keys) if keys else ():
         if turn.status == Turn.Status.DONE:
             return turn
         if not isExpired(turn, timezone.now()):
@@ -195,14 +177,45 @@ def decide(
     kind = findClientKind(world, session.mode, session.player_id is None and bool(session.guestKey))
     ready: list[ReplyOutcome] = []
     asks: list[Ask] = []
-    for task, stored in zip(tasks, findStored(world, branch, state, tasks), strict=True):
-        outcome = decideTask(world, branch, state, heard, task, stored, kind)
+    found = list(zip(tasks, findStored(world, branch, state, tasks), strict=True))
+    seats = takeSeats(world, branch, found, kind)
+    for task, stored in found:
+        outcome = decideTask(world, branch, state, heard, task, stored, kind, seats.get(task.digest))
         (asks if isinstance(outcome, Ask) else ready).append(outcome)  # type: ignore[arg-type]
     planned = PlannedTurn(world, turn, branch, state, heard, tuple(ready), tuple(asks), kind)
     if not asks:
         return recordTurn(world, branch, turn, heard, ready)
     openTurn(branch, turn, asks)
     return planned
+
+
+def isMissing(world: World, task: AgentTask, stored: Stored) -> bool:
+    """Returns whether a reply is wanted that isn't stored.
+
+    A signature that has its number of variants gets no more, though they wait for a review.
+    """
+    if task.isPrivate:
+        return True
+    isHit = stored.choice.variant is not None and stored.choice.heard == 0
+    return not isHit and stored.fitting < world.targetVariants
+
+
+def takeSeats(
+    world: World, branch: Branch, found: list[tuple[AgentTask, Stored]], kind: ClientKind | None
+) -> dict[str, Seat]:
+    """Takes a seat for every miss that may be shared; returns them by the task's digest.
+
+    In the order of their keys and before any money is reserved, so that no two turns wait for
+    each other in a circle.
+    """
+    if kind is None:
+        return {}
+    digests = {
+        flightKey(world, branch, task, stored, kind): task.digest
+        for task, stored in found
+        if not task.isPrivate and isMissing(world, task, stored)
+    }
+    return {digests[key]: takeSeat(key, settings.PM6_TURN_LEASE_SECONDS) for key in sorted(digests)}
 
 
 def decideTask(
@@ -213,17 +226,20 @@ def decideTask(
     task: AgentTask,
     stored: Stored,
     kind: ClientKind | None,
+    seat: Seat | None,
 ) -> ReplyOutcome | Ask:
     """Decides for one agent: any unheard variant is a hit; a model is asked only for what is missing."""
     choice = stored.choice
-    isFull = choice.heard == 0 or stored.known >= world.targetVariants
-    if choice.variant and not task.isPrivate and isFull:
+    if not isMissing(world, task, stored):
+        if choice.variant is None:
+            return walkLadder(world, branch, task, stored, reason="enoughVariants")
         return serveStored(
             task, choice.variant, choice, rung="variant", savedNano=world.savedEstimate(task.profile)
         )
     if kind is None:
-        return walkLadder(world, branch, task, stored, reason="sealed" if branch.session.mode == "sealed" else "noModel")
-    seat = None if task.isPrivate else takeSeat(flightKey(world, branch, task, stored, kind), settings.PM6_TURN_LEASE_SECONDS)
+        return walkLadder(
+            world, branch, task, stored, reason="sealed" if branch.session.mode == "sealed" else "noModel"
+        )
     if seat and not seat.isLeader:
         return Ask(task, stored, None, seat)
     try:
@@ -235,10 +251,12 @@ def decideTask(
 
 
 def flightKey(world: World, branch: Branch, task: AgentTask, stored: Stored, kind: ClientKind) -> str:
-    """Returns the key under which equal misses join; a later variant of the same key is another flight."""
-    return computeFlightKey(
-        f"{task.digest}:{stored.known}", task.profile.epoch, world.epoch, branch.session.mode, kind
-    )
+    """Returns the key under which equal misses join.
+
+    A later variant of the same key is another flight, and so is a prompt that was edited since.
+    """
+    asked = f"{task.digest}:{world.fingerprint(task.components)}:{stored.known}"
+    return computeFlightKey(asked, task.profile.epoch, world.epoch, branch.session.mode, kind)
 
 
 def openTurn(branch: Branch, turn: Turn, asks: list[Ask]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -13,6 +14,7 @@ from django.utils import timezone
 from costs.budgets import settleReservation
 from costs.costTracker import LedgerLine, computeLine, hitLine, recordCosts
 from costs.models import ResponseVariant
+from costs.preparedSql import insertRows, updateRow
 from costs.responseCache import getSignature
 from costs.singleFlight import failFlight, landFlight
 from pm6.exceptions import TurnSupersededError
@@ -25,7 +27,7 @@ from simulations.engine.worldState import CausedEffect, applyEffects
 from simulations.models import Branch, Reply, Session, Turn
 from simulations.presenters import presentMoney, presentScene, presentTurn
 from simulations.protocol import TurnMessage
-from simulations.schemas import AppliedEffect, Candidate, Why
+from simulations.schemas import Candidate, Why
 
 MOST_CANDIDATES = 20
 
@@ -43,9 +45,7 @@ class TurnResult:
     isNew: bool
 
 
-def settleTurn(
-    world: World, turn: Turn, heard: Recognised, outcomes: Sequence[ReplyOutcome]
-) -> TurnResult:
+def settleTurn(world: World, turn: Turn, heard: Recognised, outcomes: Sequence[ReplyOutcome]) -> TurnResult:
     """Records an open turn; its money in any case, its replies only while its lease is ours.
 
     Raises:
@@ -57,11 +57,14 @@ def settleTurn(
             .select_for_update(of=("self", "session"))
             .get(pk=turn.branch_id)
         )
-        owned = Turn.objects.filter(
-            pk=turn.pk, status=Turn.Status.OPEN, leaseToken=turn.leaseToken
-        ).update(leaseToken=None)
+        owned = Turn.objects.filter(pk=turn.pk, status=Turn.Status.OPEN, leaseToken=turn.leaseToken).update(
+            leaseToken=None
+        )
         if owned:
             return recordTurn(world, branch, turn, heard, outcomes)
+        for outcome in outcomes:
+            if outcome.seat:
+                failFlight(outcome.seat)
         spent = recordMoney(world, branch.session, turn, outcomes)
         Session.objects.filter(pk=branch.session_id).update(spentNano=F("spentNano") + sum(spent))
     raise TurnSupersededError("The turn was taken over while the model answered.")
@@ -90,7 +93,10 @@ def recordTurn(
     turn.outcome = "" if result.status == "running" else result.status
     turn.settledAt = now
     turn.totalMs = (now - turn.startedAt).total_seconds() * 1000
-    turn.save(force_insert=turn.pk is None)
+    if turn.pk is None:
+        insertRows([turn])
+    else:
+        turn.save()
     variants = [storeVariant(world, branch, outcome) for outcome in outcomes]
     spent = recordMoney(world, session, turn, outcomes)
     replies = recordReplies(world, branch, turn, outcomes, variants, spent)
@@ -165,14 +171,14 @@ def computeSpent(outcome: ReplyOutcome) -> int:
     return sum(line.priceNano for line in attemptLines(outcome))
 
 
-def attemptLines(outcome: ReplyOutcome, **facts) -> list[LedgerLine]:
+def attemptLines(outcome: ReplyOutcome, **facts: Any) -> list[LedgerLine]:
     """Returns a ledger line for every model call of an outcome."""
     return [
         computeLine(
             attempt.usage,
             model=attempt.model or outcome.model,
-            clientKind=outcome.calledKind,
-            reservedNano=outcome.reservedNano,
+            clientKind=outcome.paid.clientKind,
+            reservedNano=outcome.paid.reservedNano,
             status=attempt.status,
             attempt=attempt.number,
             requestId=attempt.requestId,
@@ -181,18 +187,16 @@ def attemptLines(outcome: ReplyOutcome, **facts) -> list[LedgerLine]:
             totalMs=attempt.totalMs,
             **{"simulationId": 0, "mode": "", **facts},
         )
-        for attempt in outcome.attempts
+        for attempt in outcome.paid.attempts
     ]
 
 
-def recordMoney(
-    world: World, session: Session, turn: Turn, outcomes: Sequence[ReplyOutcome]
-) -> list[int]:
+def recordMoney(world: World, session: Session, turn: Turn, outcomes: Sequence[ReplyOutcome]) -> list[int]:
     """Writes the ledger and closes the reservations; returns what each outcome cost."""
     lines: list[LedgerLine] = []
     spent: list[int] = []
     for outcome in outcomes:
-        facts = {
+        facts: dict[str, Any] = {
             "simulationId": world.id,
             "mode": session.mode,
             "sessionId": session.pk,
@@ -206,8 +210,8 @@ def recordMoney(
             lines.append(
                 hitLine(savedNano=outcome.savedNano, source=outcome.source, model=outcome.model, **facts)
             )
-        if outcome.reservation:
-            settleReservation(outcome.reservation, spent[-1])
+        if outcome.paid.reservation:
+            settleReservation(outcome.paid.reservation, spent[-1])
     recordCosts(lines)
     return spent
 
@@ -247,11 +251,12 @@ def recordReplies(
                 why=why,
                 costNano=cost,
                 savedNano=outcome.savedNano,
-                tokens=sum(countTokens(attempt.usage) for attempt in outcome.attempts),
+                tokens=sum(countTokens(attempt.usage) for attempt in outcome.paid.attempts),
                 totalMs=outcome.totalMs,
             )
         )
-    return Reply.objects.bulk_create(rows)
+    insertRows(rows)
+    return rows
 
 
 def countTokens(usage) -> int:
@@ -294,7 +299,7 @@ def moveBranch(branch: Branch, turn: Turn, result: Consequences) -> None:
     branch.firedRules = result.firedRules
     answered = {route["agent"]: turn.intent for route in turn.route if route["chosen"]}
     branch.lastIntents = {**branch.lastIntents, **answered}
-    branch.save(update_fields=["headTurn", "state", "situation", "firedRules", "lastIntents"])
+    updateRow(branch, ("headTurn", "state", "situation", "firedRules", "lastIntents"))
 
 
 def moveSession(session: Session, result: Consequences, spent: int, saved: int, now) -> None:
@@ -302,9 +307,7 @@ def moveSession(session: Session, result: Consequences, spent: int, saved: int, 
     session.spentNano += spent
     session.savedNano += saved
     session.lastActivityAt = now
-    session.save(
-        update_fields=["sequence", "status", "outcome", "spentNano", "savedNano", "lastActivityAt"]
-    )
+    updateRow(session, ("sequence", "status", "outcome", "spentNano", "savedNano", "lastActivityAt"))
 
 
 def readResult(world: World, branch: Branch, turn: Turn, *, isNew: bool) -> TurnResult:
@@ -325,4 +328,3 @@ def buildResult(
         outcome=session.outcome,
     )
     return TurnResult(session.pk, message, isNew)
-

@@ -27,9 +27,7 @@ def fillSlots(world: World, state: State, text: str) -> str:
 
 def findUnknownSlots(world: World, text: str) -> list[str]:
     """Returns the slots of a text that nothing fills."""
-    return [
-        slug for slug in SLOT.findall(text) if slug != "playerRole" and slug not in world.variables
-    ]
+    return [slug for slug in SLOT.findall(text) if slug != "playerRole" and slug not in world.variables]
 
 
 class SlotStream:

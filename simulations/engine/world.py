@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from threading import Lock
 
+from django.conf import settings
+
 from agents.agentConfig import AgentConfig
 from agents.memoryPolicy import MemoryPolicy
 from agents.models import Agent
@@ -20,7 +22,6 @@ from costs.schemas import Bucket, Effect, SignatureComponents
 from costs.signatureCompute import ANY, Mask
 from costs.stateBucketing import computeBucketWord
 from costs.usage import Usage
-from django.conf import settings
 from pm6.exceptions import AgentNotFoundError, SimulationNotFoundError, UnknownPriceError
 from simulations.engine.intents import IntentLookup, buildLookup
 from simulations.models import Simulation
@@ -142,7 +143,7 @@ class World:
     masks: Mapping[tuple[int, str], tuple[Mask, ...]]
     lookup: IntentLookup
     savedEstimates: Mapping[int, int]
-    _fingerprints: dict[tuple[str, str, str, str], str] = field(default_factory=dict, compare=False)
+    _fingerprints: dict[tuple[str, ...], str] = field(default_factory=dict, compare=False)
 
     def getAgent(self, slug: str) -> AgentProfile:
         """Raises AgentNotFoundError where there is none."""
@@ -179,28 +180,39 @@ class World:
                 if slug in self.variables and self.variables[slug].isKnownTo(agent)
             },
             intents={slug: intent.words for slug, intent in self.intents.items()},
+            language=self.language,
         )
 
     def fingerprint(self, components: SignatureComponents) -> str:
         """Returns a hash of what the prompt of a key is built from, bucket edges included."""
         state = ",".join(sorted(slug for slug, word in components.state.items() if word != ANY))
-        key = (components.agent, components.situationType, components.intent, state)
+        key = (
+            components.agent,
+            components.situationType,
+            components.intent,
+            components.previousIntent,
+            state,
+        )
         found = self._fingerprints.get(key)
         if found is None:
             found = self._fingerprints[key] = self._computeFingerprint(components)
         return found
 
     def _computeFingerprint(self, components: SignatureComponents) -> str:
-        situation = self.getSituation(components.situationType)
-        intent = self.intents.get(components.intent)
-        edges = [
-            f"{slug}:" + ",".join(f"{b.name}={b.fromValue:g}-{b.toValue:g}" for b in self.variables[slug].buckets)
+        words = self.keyWords(components.agent, self.getSituation(components.situationType))
+        variables = [
+            f"{slug}:{words.variables.get(slug, '')}:"
+            + ",".join(f"{b.name}={b.fromValue!r}-{b.toValue!r}" for b in self.variables[slug].buckets)
             for slug, word in sorted(components.state.items())
             if word != ANY and slug in self.variables
         ]
-        agent = self.agents[components.agent]
         return computeFingerprint(
-            self.sharedLayer, agent.layer, situation.title, situation.description, intent.words if intent else "", *edges
+            self.sharedLayer,
+            self.agents[components.agent].layer,
+            words.situation,
+            words.intents.get(components.intent, ""),
+            words.intents.get(components.previousIntent, ""),
+            *variables,
         )
 
 

@@ -52,7 +52,9 @@ class Session(models.Model):
             models.Index(fields=["guestKey", "-lastActivityAt"], name="sessionsOfGuest"),
         ]
         constraints = [
-            models.CheckConstraint(condition=Q(spentNano__gte=0, savedNano__gte=0), name="sessionMoneyNotNegative")
+            models.CheckConstraint(
+                condition=Q(spentNano__gte=0, savedNano__gte=0), name="sessionMoneyNotNegative"
+            )
         ]
 
     def __str__(self) -> str:
@@ -183,7 +185,9 @@ class Reply(models.Model):
         verbose_name_plural = "replies"
         indexes = [models.Index(fields=["branch", "variant", "turnNumber"], name="repliesHeard")]
         constraints = [
-            models.CheckConstraint(condition=Q(costNano__gte=0, savedNano__gte=0), name="replyMoneyNotNegative")
+            models.CheckConstraint(
+                condition=Q(costNano__gte=0, savedNano__gte=0), name="replyMoneyNotNegative"
+            )
         ]
 
     def __str__(self) -> str:

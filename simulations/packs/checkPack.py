@@ -30,7 +30,9 @@ def checkPack(pack: Pack) -> list[str]:
     return pack.problems
 
 
-def _known(pack: Pack, file: str, place: Place, names: Iterable[str], known: Iterable[str], what: str) -> None:
+def _known(
+    pack: Pack, file: str, place: Place, names: Iterable[str], known: Iterable[str], what: str
+) -> None:
     known = set(known)
     for name in names:
         if name and name not in known:
@@ -39,7 +41,9 @@ def _known(pack: Pack, file: str, place: Place, names: Iterable[str], known: Ite
 
 def _checkTop(pack: Pack) -> None:
     top = pack.simulation
-    _known(pack, SIMULATION, ["openingSituation"], [top.openingSituation], top.situationTypes, "situation type")
+    _known(
+        pack, SIMULATION, ["openingSituation"], [top.openingSituation], top.situationTypes, "situation type"
+    )
     _known(pack, SIMULATION, ["fallbackAgent"], [top.fallbackAgent], pack.agents, "agent")
 
 
@@ -49,7 +53,9 @@ def _checkVariables(pack: Pack) -> None:
         for problem in _listVariableProblems(variable):
             pack.report(SIMULATION, place, f"{slug}: {problem}")
         agents = variable.visibility.agents
-        _known(pack, SIMULATION, [*place, "visibility"], [] if agents == "all" else agents, pack.agents, "agent")
+        _known(
+            pack, SIMULATION, [*place, "visibility"], [] if agents == "all" else agents, pack.agents, "agent"
+        )
 
 
 def _listVariableProblems(variable: VariablePart) -> list[str]:
@@ -100,13 +106,17 @@ def _checkIntents(pack: Pack) -> None:
     for slug, intent in pack.simulation.intents.items():
         place = ["intents", slug]
         _known(pack, SIMULATION, [*place, "agents"], intent.agents, pack.agents, "agent")
-        _known(pack, SIMULATION, place, [intent.nextSituation], pack.simulation.situationTypes, "situation type")
+        _known(
+            pack, SIMULATION, place, [intent.nextSituation], pack.simulation.situationTypes, "situation type"
+        )
         _checkEffects(pack, SIMULATION, place, intent.effects)
         for index, phrase in enumerate(intent.phrases):
             other = claimed.setdefault(normalizeText(phrase), slug)
             if other != slug:
                 pack.report(
-                    SIMULATION, [*place, "phrases", index], f"the phrase {phrase!r} belongs to {other} already"
+                    SIMULATION,
+                    [*place, "phrases", index],
+                    f"the phrase {phrase!r} belongs to {other} already",
                 )
         for index, pattern in enumerate(intent.patterns):
             try:
@@ -123,7 +133,7 @@ def _checkSituations(pack: Pack) -> None:
         _known(pack, SIMULATION, [*place, "variables"], situation.variables, top.variables, "variable")
         seen: set[str] = set()
         for index, option in enumerate(situation.options):
-            here = [*place, "options", index]
+            here: list[str | int] = [*place, "options", index]
             _known(pack, SIMULATION, here, [option.intent], top.intents, "intent")
             _known(pack, SIMULATION, here, [option.nextSituation], top.situationTypes, "situation type")
             _checkCondition(pack, SIMULATION, here, option.condition)
@@ -139,7 +149,9 @@ def _checkRules(pack: Pack) -> None:
         _checkCondition(pack, SIMULATION, [*place, "condition"], rule.condition)
         _checkEffects(pack, SIMULATION, place, rule.effects)
         _known(pack, SIMULATION, [*place, "event"], [rule.event], top.events, "event")
-        _known(pack, SIMULATION, [*place, "situation"], [rule.situation], top.situationTypes, "situation type")
+        _known(
+            pack, SIMULATION, [*place, "situation"], [rule.situation], top.situationTypes, "situation type"
+        )
         if rule.kind == "event" and not rule.event:
             pack.report(SIMULATION, place, "a rule of kind event names the event")
         if rule.kind == "move" and not rule.situation:
@@ -152,7 +164,9 @@ def _checkEvents(pack: Pack) -> None:
         place = ["events", slug]
         _checkEffects(pack, SIMULATION, place, event.effects)
         _known(pack, SIMULATION, [*place, "then"], [event.then], top.events, "event")
-        _known(pack, SIMULATION, [*place, "situation"], [event.situation], top.situationTypes, "situation type")
+        _known(
+            pack, SIMULATION, [*place, "situation"], [event.situation], top.situationTypes, "situation type"
+        )
         if _isCycle(pack, slug):
             pack.report(SIMULATION, [*place, "then"], f"the events that follow {slug} lead back to it")
 
@@ -216,7 +230,9 @@ def listWords(variable: VariablePart) -> list[str]:
     """Returns the words that stand for a variable's values in keys."""
     if variable.kind == "flag":
         return ["true", "false"]
-    return list(variable.choices) if variable.kind == "choice" else [bucket.name for bucket in variable.buckets]
+    return (
+        list(variable.choices) if variable.kind == "choice" else [bucket.name for bucket in variable.buckets]
+    )
 
 
 def buildMask(variables: Iterable[str], response: ResponsePart) -> frozenset[str]:

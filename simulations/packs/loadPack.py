@@ -108,9 +108,7 @@ class PackWriter:
             ensureBudget("simulation", dollarsToNano(top.budgets.simulation), simulation=row)
         return row
 
-    def writeParts(
-        self, simulation: Simulation, model: type[Any], parts: Mapping[str, StrictModel]
-    ) -> None:
+    def writeParts(self, simulation: Simulation, model: type[Any], parts: Mapping[str, StrictModel]) -> None:
         existing = {row.slug: row for row in model.objects.filter(simulation=simulation)}
         for position, (slug, part) in enumerate(parts.items()):
             row = existing.get(slug) or model(simulation=simulation, slug=slug)
@@ -125,7 +123,12 @@ class PackWriter:
             values = agent.model_dump(mode="json", exclude={"schemaVersion", "slug"}) | {"position": position}
             self.writeRow(row, values, isNew=slug not in existing)
         self.removeOthers(
-            Agent, [row for slug, row in existing.items() if slug not in self.pack.agents and not row.replies.exists()]
+            Agent,
+            [
+                row
+                for slug, row in existing.items()
+                if slug not in self.pack.agents and not row.replies.exists()
+            ],
         )
 
     def orderAgents(self) -> dict[str, Any]:
@@ -247,6 +250,5 @@ def buildKey(
 
 def hashValues(values: Mapping[str, Any]) -> str:
     """Returns a hash that tells whether a row still is as a pack wrote it."""
-
 
     return xxhash.xxh3_128_hexdigest(json.dumps(values, sort_keys=True, default=str).encode())

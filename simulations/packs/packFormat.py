@@ -61,7 +61,9 @@ class IntentPart(StrictModel):
     title: Title
     words: Annotated[str, Field(min_length=1, max_length=400)]
     phrases: list[Annotated[str, Field(min_length=1, max_length=200)]] = Field(min_length=1, max_length=400)
-    patterns: list[Annotated[str, Field(min_length=1, max_length=200)]] = Field(default_factory=list, max_length=20)
+    patterns: list[Annotated[str, Field(min_length=1, max_length=200)]] = Field(
+        default_factory=list, max_length=20
+    )
     agents: list[Slug] = Field(default_factory=list)
     effects: list[Effect] = Field(default_factory=list)
     sharing: Sharing | None = None

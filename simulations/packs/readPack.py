@@ -29,10 +29,12 @@ class SourceFile:
 
     def lineOf(self, place: Place) -> int:
         """Returns the line of a part, or of the nearest part around it that has one."""
-        node, line = self.data, 1
+        node: Any = self.data
+        line = 1
         for step in place:
             try:
-                position = node.lc.key(step) if isinstance(node, dict) else node.lc.item(step)
+                places: Any = node.lc
+                position = places.key(step) if isinstance(node, dict) else places.item(step)
                 line, node = position[0] + 1, node[step]
             except (KeyError, IndexError, TypeError, AttributeError):
                 break

@@ -32,8 +32,7 @@ def readScopeActor(scope: dict[str, Any]) -> Actor:
             except CookieError:
                 continue
     token = cookies[GUEST_COOKIE].value if GUEST_COOKIE in cookies else ""
-    isUser = user is not None and user.is_authenticated
-    return Actor(user.pk if isUser else None, hashGuestToken(token))
+    return Actor(user.pk if user is not None and user.is_authenticated else None, hashGuestToken(token))
 
 
 def ensureGuest(request: HttpRequest, response: HttpResponse, actor: Actor) -> None:

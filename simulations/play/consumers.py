@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from typing import Any
@@ -11,7 +12,13 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from pydantic import ValidationError
 
 from costs.schemas import StrictModel
-from pm6.exceptions import InputTooLongError, InvalidInputError, PM6Error, SessionNotFoundError, TurnInProgressError
+from pm6.exceptions import (
+    InputTooLongError,
+    InvalidInputError,
+    PM6Error,
+    SessionNotFoundError,
+    TurnInProgressError,
+)
 from simulations.engine.database import inDatabase
 from simulations.engine.interact import interact
 from simulations.engine.notify import groupName
@@ -33,6 +40,8 @@ class PlayConsumer(AsyncWebsocketConsumer):
     async def connect(self) -> None:
         self.sessionId: UUID = self.scope["url_route"]["kwargs"]["sessionId"]
         self.actor = readScopeActor(self.scope)
+        self.answering: set[asyncio.Task[None]] = set()
+        self.isClosed = False
         await self.accept()
         try:
             await inDatabase(findBranch, self.sessionId, self.actor)
@@ -43,13 +52,22 @@ class PlayConsumer(AsyncWebsocketConsumer):
         await self.channel_layer.group_add(groupName(self.sessionId), self.channel_name)
 
     async def disconnect(self, code: int) -> None:
+        self.isClosed = True
         await self.channel_layer.group_discard(groupName(self.sessionId), self.channel_name)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        # A task of its own: Channels hands out one message at a time, and while a turn is played
+        # its own stream has to come through.
+        task = asyncio.create_task(self.answer(text_data))
+        self.answering.add(task)
+        task.add_done_callback(self.answering.discard)
+
+    async def answer(self, text: str | None) -> None:
+        """Answers one frame; every failure is told."""
         clientKey = ""
         try:
             checkMessageRate(str(self.sessionId))
-            message = readMessage(text_data)
+            message = readMessage(text)
             clientKey = message.clientKey if isinstance(message, Say) else ""
             await self.handle(message)
         except TurnInProgressError as error:
@@ -78,7 +96,8 @@ class PlayConsumer(AsyncWebsocketConsumer):
         await self.sendMessage(ErrorMessage(**error.asDict(), clientKey=clientKey))
 
     async def sendMessage(self, message: StrictModel) -> None:
-        await self.send(text_data=message.model_dump_json())
+        if not self.isClosed:
+            await self.send(text_data=message.model_dump_json())
 
     async def play_message(self, event: dict[str, Any]) -> None:
         await self.send(text_data=json.dumps(event["message"], ensure_ascii=False))

@@ -13,11 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import websockets
+from websockets.typing import Origin
 
 from pm6.exceptions import ConfigurationError, PM6Error
 from simulations.play.actors import GUEST_COOKIE
 
 TURN_SECONDS = 180
+# A player that goes on after this many refusals in a row would go on for ever.
+MOST_REFUSALS = 5
 
 
 @dataclass
@@ -71,9 +74,11 @@ class TerminalGame:
             How many turns were played.
         """
         address = f"{self.server.replace('http', 'ws', 1)}/ws/play/{self.sessionId}/"
-        played = 0
+        played = refused = 0
         async with websockets.connect(
-            address, origin=self.server, additional_headers={"Cookie": self.cookie}  # type: ignore[arg-type]
+            address,
+            origin=Origin(self.server),
+            additional_headers={"Cookie": self.cookie},
         ) as socket:
             await socket.send(json.dumps({"type": "resume", "after": 0}))
             await self.readUntil(socket, {"welcome"})
@@ -81,10 +86,13 @@ class TerminalGame:
                 wish = await asyncio.to_thread(choose, self.scene)
                 if wish is None:
                     break
-                await socket.send(
-                    json.dumps({"type": "say", "clientKey": secrets.token_hex(12), **wish})
-                )
-                played += await self.readUntil(socket, {"turn", "error"}) == "turn"
+                await socket.send(json.dumps({"type": "say", "clientKey": secrets.token_hex(12), **wish}))
+                if await self.readUntil(socket, {"turn", "error"}) == "turn":
+                    played, refused = played + 1, 0
+                else:
+                    refused += 1
+                if refused >= MOST_REFUSALS:
+                    raise PM6Error("The server refuses every input.", hint="Its last answer says why.")
         return played
 
     async def readUntil(self, socket: Any, kinds: set[str]) -> str:

@@ -5,14 +5,11 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
 from django.db.models import F
-from django.utils import timezone
 
 from costs.pricing import getPrices
 from pm6.exceptions import UnknownPriceError
 from simulations.engine.modelCalls import findClientKind
-from simulations.engine.plan import interruptTurn, isExpired, lockBranch
 from simulations.engine.world import World, getWorld
 from simulations.models import Branch, Session, Turn
 from simulations.presenters import (
@@ -25,6 +22,7 @@ from simulations.presenters import (
 )
 from simulations.protocol import TurnView, Welcome
 from simulations.sessions.access import Actor, checkOwner
+from simulations.sessions.recovery import recoverSession
 
 MOST_TURNS = 200
 
@@ -70,20 +68,6 @@ def readWelcome(sessionId: UUID, actor: Actor, after: int) -> Welcome:
     )
 
 
-def recoverSession(sessionId: UUID, actor: Actor) -> None:
-    """Interrupts an open turn of a session whose lease has run out."""
-    expired = Turn.objects.filter(
-        session_id=sessionId, status=Turn.Status.OPEN, leaseUntil__lt=timezone.now()
-    )
-    if not expired.exists():
-        return
-    with transaction.atomic():
-        branch = lockBranch(sessionId, actor)
-        for turn in Turn.objects.filter(session_id=sessionId, status=Turn.Status.OPEN):
-            if isExpired(turn, timezone.now()):
-                interruptTurn(branch.session, turn)
-
-
 def listTurns(world: World, branch: Branch, after: int) -> tuple[list[TurnView], bool]:
     """Returns the turns of a timeline that changed after a sequence, the oldest first."""
     rows = list(
@@ -116,4 +100,3 @@ def describeModel(world: World, session: Session) -> str:
     except UnknownPriceError:
         return f"{model} has no known price, so only stored replies are played."
     return f"{model} answers what isn't stored."
-

@@ -28,6 +28,7 @@ export class Connection {
     this.socket = null;
     this.pending = this.loadPending();
     this.sentPendingOn = null;
+    this.startedKey = "";
     this.retriedInterrupted = false;
     this.lastHeard = 0;
     window.addEventListener("online", () => this.hurry());
@@ -119,7 +120,10 @@ export class Connection {
     }
     if (message.type === "welcome") this.greet(message);
     else if (message.type === "turn") this.noteTurn(message);
-    else this.listener.onMessage(message);
+    else {
+      if (message.type === "turnStarted") this.startedKey = message.clientKey;
+      this.listener.onMessage(message);
+    }
   }
 
   greet(message) {
@@ -148,7 +152,9 @@ export class Connection {
   }
 
   noteTurn(message) {
-    const missed = this.sequence && message.sequence > this.sequence + 1;
+    // A turn that asked a model counts twice: when it began and when it ended.
+    const step = this.startedKey === message.turn.clientKey ? 2 : 1;
+    const missed = message.sequence > this.sequence + step;
     const after = this.sequence;
     const { turn } = message;
     const interrupted = turn.status === "interrupted" && this.pending?.clientKey === turn.clientKey;

@@ -4,6 +4,7 @@ import { byId, el } from "./dom.js";
 import { money, spent } from "./format.js";
 
 const MOST_TICKS = 30;
+const MOST_DOTS = 60;
 
 export function headerView(store) {
   const turnCount = byId("turnCount");
@@ -60,6 +61,15 @@ export function headerView(store) {
     moneyBox.dataset.level = share > 0.9 ? "high" : "";
     moneyBox.replaceChildren(...parts);
     byId("menuMoney").textContent = `Spent ${spent(spentNano)}${limitNano ? ` of ${money(limitNano)}` : ""}${savedNano ? `, saved ${money(savedNano)} by replies from the database` : ""}.`;
+  });
+
+  const ledger = { box: byId("ledger"), dots: byId("ledgerDots"), text: byId("ledgerText") };
+  store.on("money", () => {
+    const replies = store.history.flatMap((turn) => turn.replies).filter((reply) => reply.status === "done");
+    const stored = replies.filter((reply) => reply.source !== "model").length;
+    ledger.box.hidden = !replies.length;
+    ledger.dots.replaceChildren(...replies.slice(-MOST_DOTS).map((reply) => el("i", { "data-source": reply.source })));
+    ledger.text.textContent = `${stored} of ${replies.length} from the database`;
   });
 
   const menu = byId("menu");

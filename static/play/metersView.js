@@ -1,14 +1,14 @@
 // The state as meters: value, bucket in words, and what the last turn did to it.
 
-import { byId, el, focusableWhenScrolling } from "./dom.js";
+import { byId, calmMotion, el, focusableWhenScrolling } from "./dom.js";
 import { sentenceCase, signed, withUnit, words } from "./format.js";
 
 const clamp = (value) => Math.min(1, Math.max(0, value));
 
 /** How good a value is for the player: `good`, `fair`, `poor`. */
-function standing(variable, value) {
+function standing(variable, value, bucket) {
   if (variable.better === "neutral" || typeof value === "string") return "fair";
-  const share = typeof value === "boolean" ? Number(value) : fraction(variable, value);
+  const share = typeof value === "boolean" ? Number(value) : place(variable, value, bucket);
   const goodness = variable.better === "higher" ? share : 1 - share;
   return goodness >= 0.6 ? "good" : goodness <= 0.3 ? "poor" : "fair";
 }
@@ -16,6 +16,12 @@ function standing(variable, value) {
 function fraction(variable, value) {
   const span = variable.maximum - variable.minimum;
   return span > 0 ? clamp((value - variable.minimum) / span) : 0;
+}
+
+/** The author's buckets say more than the bare scale: the lowest of three is 0, the next a half. */
+function place(variable, value, bucket) {
+  const at = variable.buckets.indexOf(bucket);
+  return at >= 0 && variable.buckets.length > 1 ? at / (variable.buckets.length - 1) : fraction(variable, value);
 }
 
 /** Whether a change is good for the player: `up` is welcome, `down` is not. */
@@ -41,7 +47,7 @@ export function metersView(store) {
     const value = el("span", { class: "meterValue" });
     const delta = el("span", { class: "meterDelta" });
     const bucket = el("span", { class: "meterBucket" });
-    row.append(el("span", { class: "meterTop" }, label, el("span", { class: "meterFigures" }, delta, value)));
+    row.append(el("span", { class: "meterTop" }, label, bucket, el("span", { class: "meterFigures" }, delta, value)));
     const parts = { row, value, delta, bucket };
     if (variable.kind === "number") {
       parts.fill = el("span", { class: "meterFill" });
@@ -54,7 +60,6 @@ export function metersView(store) {
       );
       row.append(parts.meter);
     }
-    row.append(bucket);
     return parts;
   };
 
@@ -66,10 +71,11 @@ export function metersView(store) {
     }
     parts.row.hidden = false;
     const shown = withUnit(value, variable.unit);
+    const [figure, unit] = shown.split("\u00a0");
     const word = typeof value === "number" ? words(store.scene.buckets[variable.slug] || "") : "";
-    parts.value.textContent = sentenceCase(shown);
+    parts.value.replaceChildren(sentenceCase(figure), ...(unit ? [el("small", {}, `\u00a0${unit}`)] : []));
     parts.bucket.textContent = word;
-    parts.row.dataset.standing = standing(variable, value);
+    parts.row.dataset.standing = standing(variable, value, store.scene.buckets[variable.slug]);
     if (parts.meter) {
       const now = fraction(variable, value);
       const before = change ? fraction(variable, change.before) : now;
@@ -101,11 +107,17 @@ export function metersView(store) {
       list.replaceChildren(...[...rows.values()].map((parts) => parts.row));
     }
     const changes = store.lastChanges;
+    const pulsing = [];
     for (const variable of store.variables) {
       const parts = rows.get(variable.slug);
       show(variable, parts, changes.get(variable.slug));
       const value = store.scene.state[variable.slug];
-      if (variable.slug in lastState && lastState[variable.slug] !== value) pulse(parts.row);
+      if (variable.slug in lastState && lastState[variable.slug] !== value) pulsing.push(parts.row);
+    }
+    pulsing.forEach(pulse);
+    // On a phone the meters are a strip: bring what moved into view.
+    if (pulsing.length && list.scrollWidth > list.clientWidth + 1) {
+      list.scrollTo({ left: pulsing[0].offsetLeft - list.offsetLeft - 12, behavior: calmMotion() ? "auto" : "smooth" });
     }
     lastState = { ...store.scene.state };
   });

@@ -15,29 +15,14 @@ function pixels(text) {
   return context.getImageData(0, 0, 24, 24).data.join();
 }
 
-/** Whether the device can draw the glyph: a missing one looks like a code point that nobody has. */
+/** Pictograms come with the page; of other signs, a missing one looks like a code point that nobody has. */
 function canDraw(glyph) {
+  if (/\p{Extended_Pictographic}/u.test(glyph)) return true;
   if (!drawable.has(glyph)) {
-    let can = false;
-    try {
-      const missing = new Set([pixels("\u{10FFFD}"), pixels("\u{E0FF}"), pixels("\u{1FFFE}"), pixels(" ")]);
-      can = !missing.has(pixels(glyph)) && !looksLikeHexBox(glyph);
-    } catch {
-      can = true;
-    }
-    drawable.set(glyph, can);
+    const missing = new Set([pixels("\u{10FFFD}"), pixels("\u{E0FF}"), pixels(" ")]);
+    drawable.set(glyph, !missing.has(pixels(glyph)));
   }
   return drawable.get(glyph);
-}
-
-/** Some systems draw a box with the code in it, another one for each glyph; a pictogram is drawn in colour. */
-function looksLikeHexBox(glyph) {
-  if (!/\p{Emoji_Presentation}/u.test(glyph)) return false;
-  const data = pixels(glyph).split(",");
-  for (let at = 0; at < data.length; at += 4) {
-    if (data[at + 3] !== "0" && (data[at] !== data[at + 1] || data[at] !== data[at + 2])) return false;
-  }
-  return true;
 }
 
 function luminance(color) {
@@ -48,7 +33,9 @@ function luminance(color) {
 
 export function portrait(agent, size = "") {
   const color = /^#[0-9a-fA-F]{6}$/.test(agent.color) ? agent.color : "#5b6b7b";
-  const glyph = agent.glyph && canDraw(agent.glyph) ? agent.glyph : initials(agent.name);
+  // Without the selector that asks for a picture in colour, the page's own sign is taken.
+  const sign = agent.glyph.replace(/\uFE0F/g, "");
+  const glyph = sign && canDraw(sign) ? sign : initials(agent.name);
   const node = el("span", { class: `portrait ${size}`, "aria-hidden": "true" }, el("span", { class: "portraitGlyph" }, glyph));
   node.dataset.length = [...glyph].length > 1 ? "pair" : "one";
   node.style.setProperty("--agentColor", color);

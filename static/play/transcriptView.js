@@ -18,6 +18,7 @@ export function transcriptView(store) {
   let following = true;
   let unseen = 0;
   let ownScroll = 0;
+  let anchor = null;
 
   focusableWhenScrolling(scroller);
 
@@ -36,9 +37,21 @@ export function transcriptView(store) {
 
   const toEnd = (smooth = true) => {
     following = true;
+    anchor = null;
     unseen = 0;
     showPill();
     goTo(scroller.scrollHeight, smooth);
+  };
+
+  /** Goes to the end, but not past the beginning of what is new. */
+  const showFromStart = (smooth) => {
+    const top = anchor.node.offsetTop - 14;
+    const end = scroller.scrollHeight - scroller.clientHeight;
+    goTo(Math.min(top, end), smooth);
+    const hidden = top < end - NEAR_END;
+    const replies = [...anchor.body.querySelectorAll(".reply")];
+    unseen = hidden ? replies.filter((node) => node.offsetTop + 40 > top + scroller.clientHeight).length : 0;
+    showPill();
   };
 
   scroller.addEventListener("scroll", () => {
@@ -46,7 +59,10 @@ export function transcriptView(store) {
       following = true;
       unseen = 0;
       showPill();
-    } else if (Date.now() - ownScroll > 700) following = false;
+    } else if (Date.now() - ownScroll > 700) {
+      following = false;
+      anchor = null;
+    }
   });
   for (const name of ["wheel", "touchmove", "keydown"]) scroller.addEventListener(name, () => (ownScroll = 0), { passive: true });
   pill.addEventListener("click", () => {
@@ -54,7 +70,9 @@ export function transcriptView(store) {
     scroller.focus({ preventScroll: true });
   });
   new ResizeObserver(() => {
-    if (following) goTo(scroller.scrollHeight, false);
+    if (!following || !nodes.size) return;
+    if (anchor?.node.isConnected) showFromStart(false);
+    else goTo(scroller.scrollHeight, false);
   }).observe(scroller);
 
   // One exchange ------------------------------------------------------------------------------
@@ -124,7 +142,8 @@ export function transcriptView(store) {
   }
 
   function noteCard(note) {
-    if (note.kind === "move") return null;
+    // A move is the break between scenes; an ending has the last page to itself.
+    if (note.kind === "move" || note.kind === "win" || note.kind === "lose") return null;
     return el(
       "aside",
       { class: "note", "data-kind": note.kind, "aria-label": note.title || note.kind },
@@ -153,10 +172,10 @@ export function transcriptView(store) {
   }
 
   function sceneBreak(turn) {
-    if (!turn.nextSituation || turn.nextSituation === turn.situation) return null;
+    if (turn.outcome || !turn.nextSituation || turn.nextSituation === turn.situation) return null;
     const note = turn.notes.find((one) => one.kind === "move");
     const title = store.sceneTitles.get(turn.nextSituation) || note?.title || sentenceCase(words(turn.nextSituation));
-    return el("p", { class: "sceneBreak" }, el("span", {}, title));
+    return el("p", { class: "sceneBreak", "data-situation": turn.nextSituation }, el("span", {}, title));
   }
 
   function fillDone(parts, turn) {
@@ -274,6 +293,13 @@ export function transcriptView(store) {
     if (following) goTo(scroller.scrollHeight, false);
   });
 
+  // A scene of the history gets its title once the story has been there.
+  store.on("scene", () => {
+    for (const line of list.querySelectorAll(`.sceneBreak[data-situation="${CSS.escape(store.scene.situation)}"] span`)) {
+      line.textContent = store.scene.title;
+    }
+  });
+
   store.on("abandoned", (clientKey) => {
     nodes.get(clientKey)?.node.remove();
     nodes.delete(clientKey);
@@ -290,21 +316,9 @@ export function transcriptView(store) {
       showPill();
       return;
     }
-    showFromStart(parts);
+    anchor = parts;
+    requestAnimationFrame(() => anchor && showFromStart(true));
   });
-
-  /** Goes to the end, but not past the beginning of what is new. */
-  function showFromStart(parts) {
-    requestAnimationFrame(() => {
-      const top = parts.node.offsetTop - 14;
-      const end = scroller.scrollHeight - scroller.clientHeight;
-      goTo(Math.min(top, end), true);
-      if (top >= end - NEAR_END) return;
-      const below = [...parts.body.querySelectorAll(".reply")].filter((node) => node.offsetTop + 40 > top + scroller.clientHeight).length;
-      unseen = below;
-      showPill();
-    });
-  }
 
   store.on("welcome", ({ first, fresh }) => {
     if (first) {
@@ -326,7 +340,10 @@ export function transcriptView(store) {
     foldOlder();
     if (first || wasFollowing) {
       const last = [...list.querySelectorAll(".exchange")].at(-1);
-      if (last && !first) showFromStart(nodes.get(last.dataset.key));
+      if (last && !first) {
+        anchor = nodes.get(last.dataset.key);
+        requestAnimationFrame(() => anchor && showFromStart(true));
+      }
       else if (last) requestAnimationFrame(() => toEnd(false));
       else {
         goTo(0, false);
@@ -345,6 +362,6 @@ function opening(store) {
     "section",
     { class: "opening", "aria-label": "Opening" },
     el("p", { class: "eyebrow" }, `You are the ${store.session.playerRole}`),
-    paragraphs.map((text) => el("p", { class: "openingText" }, text.trim())),
+    paragraphs.map((text, at) => el("p", { class: at === 0 && /^\s*\p{L}/u.test(text) ? "openingText dropCap" : "openingText" }, text.trim())),
   );
 }

@@ -14,7 +14,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("packs", nargs="*", help="Folders or names; all shipped packs when left out.")
-        parser.add_argument("--overwrite", action="store_true", help="Write over rows that were edited since.")
+        parser.add_argument(
+            "--overwrite", action="store_true", help="Write over rows that were edited since."
+        )
 
     def handle(self, *args: object, **options: object) -> None:
         names = options["packs"] or [str(folder) for folder in listShippedPacks()]

@@ -54,7 +54,18 @@ def findServer(given: str) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     server = subprocess.Popen(  # noqa: S603
-        [sys.executable, "-m", "daphne", "-v", "0", "-b", "127.0.0.1", "-p", str(port), "pm6site.asgi:application"]
+        [
+            sys.executable,
+            "-m",
+            "daphne",
+            "-v",
+            "0",
+            "-b",
+            "127.0.0.1",
+            "-p",
+            str(port),
+            "pm6site.asgi:application",
+        ]
     )
     try:
         waitForPort(server, port)
@@ -136,13 +147,16 @@ class Printer:
                 self.print(f"   {describeReply(reply)}", "dim")
         for note in turn["notes"]:
             self.print(f"* {note['title']}: {note['text'].strip()}", "yellow")
-        changes = [
-            f"{self.titles.get(c['variable'], c['variable'])} {c['before']} → {c['after']}" for c in turn["changes"]
-        ]
+        merged: dict[str, list[Any]] = {}
+        for change in turn["changes"]:
+            merged.setdefault(change["variable"], [change["before"], None])[1] = change["after"]
+        changes = [f"{self.titles.get(name, name)} {b} → {a}" for name, (b, a) in merged.items() if a != b]
         if changes:
             self.print("   " + ", ".join(changes), "green")
         money = message["money"]
-        self.print(f"   spent {formatNano(money['spentNano'])}, saved {formatNano(money['savedNano'])}", "dim")
+        self.print(
+            f"   spent {formatNano(money['spentNano'])}, saved {formatNano(money['savedNano'])}", "dim"
+        )
         if message["status"] == "running":
             self.showScene(message["scene"])
         else:

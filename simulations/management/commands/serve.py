@@ -13,6 +13,7 @@ from django.core import checks
 from django.core.management.base import BaseCommand
 
 from pm6.exceptions import ConfigurationError
+from simulations.sessions.recovery import sweepLeftovers
 
 CLOSE_SECONDS = 5
 
@@ -29,6 +30,7 @@ class Command(BaseCommand):
         checkPortFree(host, port)
         # Where `collectstatic` would put files; whitenoise warns when the folder is missing.
         settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
+        sweepLeftovers()
         serve(host, port, onReady=lambda: self.tell(f"Listening on http://{host}:{port}/ (Ctrl-C ends it)"))
 
     def tell(self, line: str) -> None:
