@@ -27,7 +27,7 @@ async def notify(sessionId: UUID, message: StrictModel) -> None:
         return
     try:
         await layer.group_send(
-            groupName(sessionId), {"type": "play.message", "message": message.model_dump()}
+            groupName(sessionId), {"type": "play.message", "text": message.model_dump_json()}
         )
     except Exception:
         logger.exception("the channel layer did not take a message of session %s", sessionId)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from typing import Any
 from uuid import UUID
 
+from channels.consumer import get_handler_name
 from channels.generic.websocket import AsyncWebsocketConsumer
 from pydantic import ValidationError
 
@@ -55,6 +55,14 @@ class PlayConsumer(AsyncWebsocketConsumer):
         self.isClosed = True
         await self.channel_layer.group_discard(groupName(self.sessionId), self.channel_name)
 
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        """Hands a message to its method.
+
+        Channels would first send a thread to close old connections; the engine's threads look
+        after their own, and nothing here uses another.
+        """
+        await getattr(self, get_handler_name(message))(message)
+
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         # A task of its own: Channels hands out one message at a time, and while a turn is played
         # its own stream has to come through.
@@ -100,7 +108,7 @@ class PlayConsumer(AsyncWebsocketConsumer):
             await self.send(text_data=message.model_dump_json())
 
     async def play_message(self, event: dict[str, Any]) -> None:
-        await self.send(text_data=json.dumps(event["message"], ensure_ascii=False))
+        await self.send(text_data=event["text"])
 
 
 def readMessage(text: str | None) -> Say | Resume | Ping:
