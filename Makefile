@@ -15,7 +15,7 @@ INSTALL := $(PIP) install --no-deps --prefer-binary
 PROVE := PM6_TEST_PROVE=1 $(BIN)/python -m pytest -m prove
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench prove docs lock localModel
+.PHONY: help run test check format bench prove docs pictures lock localModel
 
 help: ## lists what there is
 	@grep -hE '^[a-zA-Z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-zA-Z]+):.*## /make \1	/' | expand -t 18
@@ -47,6 +47,9 @@ prove: $(STAMPS)/dev $(STAMPS)/localModel ## heavy proofs: processes killed, cal
 
 docs: $(STAMPS)/dev ## writes the generated pages of docs/
 	@$(BIN)/python manage.py writeDocs
+
+pictures: $(STAMPS)/dev ## plays a game in Chromium and takes the pictures of docs/pictures
+	@$(BIN)/python -m tests.takePictures
 
 lock: $(STAMPS)/dev ## resolves the lock files anew; UPGRADE=1 takes newer versions
 	@command -v uv >/dev/null || $(PIP) install uv

@@ -71,13 +71,15 @@ def findVariants(digests: Collection[str], mode: str) -> dict[str, list[StoredVa
 def _prepareVariants(count: int) -> PreparedQuery:
     digest, madeIn = ResponseSignature._meta.get_field("digest"), ResponseVariant._meta.get_field("madeIn")
     return PreparedQuery(
-        lambda: ResponseVariant.objects.filter(
-            signature__digest__in=[Slot(f"digest{i}", digest) for i in range(count)],
-            status__in=KNOWN,
-            madeIn__in=[Slot("first", madeIn), Slot("second", madeIn)],
+        lambda: (
+            ResponseVariant.objects.filter(
+                signature__digest__in=[Slot(f"digest{i}", digest) for i in range(count)],
+                status__in=KNOWN,
+                madeIn__in=[Slot("first", madeIn), Slot("second", madeIn)],
+            )
+            .order_by()
+            .values_list(*VariantRow._fields)
         )
-        .order_by()
-        .values_list(*VariantRow._fields)
     )
 
 

@@ -151,6 +151,7 @@ def test_limitIsUsedToTheLastNanoDollarAndNotPassed(scene, tmp_path, scope):
     checkBudgets()
 
 
+@pytest.mark.prove
 @pytest.mark.django_db(transaction=True)
 def test_mixedAmountsAreNeverRefusedWhileThereIsRoom(scene, tmp_path):
     """Reserved, spent in part, released: every refusal was right when it was given."""

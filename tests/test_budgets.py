@@ -378,7 +378,7 @@ step = st.one_of(
 class TestAnySequence(TestCase):
     """Whatever happens in whatever order, the sums agree with the rows and the limits hold."""
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=25, deadline=None)
     @given(st.lists(step, max_size=25))
     def test_nothingLeaks(self, steps):
         session = makeSession()

@@ -77,7 +77,7 @@ async def test_freeTextAsksTheModelAndIsNeverShared(startGame, scripted):
 
 async def untilTurn(status: str) -> None:
     async with asyncio.timeout(20):
-        while not await Turn.objects.filter(status=status).aexists():  # noqa: ASYNC110
+        while not await Turn.objects.filter(status=status).aexists():
             await asyncio.sleep(0.01)
 
 

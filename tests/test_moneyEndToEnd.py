@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any
@@ -61,7 +62,7 @@ class Watcher:
         self._news = asyncio.Event()
 
     async def group_send(self, group: str, event: dict[str, Any]) -> None:  # pylint: disable=invalid-name
-        self.messages.append(event["message"])
+        self.messages.append(json.loads(event["text"]))
         self._news.set()
 
     def kinds(self) -> list[str]:

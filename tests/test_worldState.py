@@ -161,7 +161,7 @@ def test_wordsForValues():
     assert computeBucketWord(True, ()) == "true"
     assert computeBucketWord("storm", ()) == "storm"
     assert [formatValue(VARIABLES[0], value) for value in (True, False, "storm", 12.0, 12.34, -0.5)] == [
-        "yes", "no", "storm", "12 %", "12.3 %", "-0.5 %",
+        "yes", "no", "storm", "12%", "12.3%", "-0.5%",
     ]  # fmt: skip
 
 

@@ -141,11 +141,11 @@ def _judge(
     if world.serveDoubtful:
         servable += doubtful
     turn = branch.headTurn + 1
-    context = Moment(turn, task.components.situationType, task.components.intent).context(state)
+    moment = Moment(turn, task.components.situationType, task.components.intent)
     draw = computeDraw(branch.session.seed, turn, task.profile.config.slug, "variant")
 
     def choose(among: Sequence[StoredVariant]) -> Choice:
-        return chooseVariant(among, heard, lambda condition: evaluate(condition, context), draw)
+        return chooseVariant(among, heard, lambda condition: evaluate(condition, moment.context(state)), draw)
 
     # What answers any intent is for when nothing answers this one.
     choice = choose([v for v in servable if INTENT not in v.mask])

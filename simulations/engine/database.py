@@ -11,6 +11,8 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from threading import Barrier
+from threading import Barrier
 from typing import ParamSpec, TypeVar
 
 from django.db import connections
@@ -39,12 +41,29 @@ def _runWithConnection(function: Callable[P, R], *args: P.args, **kwargs: P.kwar
     return function(*args, **kwargs)
 
 
+def _closeOwn(together: Barrier) -> None:
+    together.wait()
+    connections.close_all()
+
+
 def closeConnections() -> None:
     """Ends the threads and closes what they hold; for the end of a process or a test run."""
     if getExecutor.cache_info().currsize == 0:
         return
     executor = getExecutor()
-    for _ in range(executor._max_workers):
-        executor.submit(connections.close_all).result()
+    # Each waits for the others, so every thread closes the connection that is its own.
+    together = Barrier(executor._max_workers)
+    for closing in [executor.submit(_closeOwn, together) for _ in range(executor._max_workers)]:
+        closing.result()
     executor.shutdown()
     getExecutor.cache_clear()
+    for connection in connections.all(initialized_only=True):
+        # PostgreSQL's pool is the process's and outlives its connections.
+        if hasattr(connection, "close_pool"):
+            connection.close()
+            connection.close_pool()
+
+
+def _closeOwn(together: Barrier) -> None:
+    together.wait(timeout=30)
+    connections.close_all()

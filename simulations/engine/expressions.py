@@ -51,10 +51,18 @@ def compileExpression(expression: str) -> Any:
     return program
 
 
-def evaluate(expression: str, context: Mapping[str, Any]) -> bool:
+def buildContext(values: Mapping[str, Any]) -> cel.Context:
+    """Returns values for many conditions: turning them into CEL's takes 200 times what a condition takes.
+
+    For one thread, and for as long as the values hold.
+    """
+    return cel.Context(dict(values))
+
+
+def evaluate(expression: str, context: cel.Context | dict[str, Any]) -> bool:
     """Returns whether a condition holds; one that fails is false, and logged as such."""
     try:
-        return compileExpression(expression).execute(dict(context)) is True
+        return compileExpression(expression).execute(context) is True
     except (*FAILURES, InvalidInputError) as error:
         logger.warning("condition failed and counts as false: %s (%s)", expression, error)
         return False

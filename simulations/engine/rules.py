@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import cel
+
 from pm6.exceptions import ForbiddenActionError
-from simulations.engine.expressions import evaluate
+from simulations.engine.expressions import buildContext, evaluate
 from simulations.engine.world import EventSpec, RuleSpec, World
 from simulations.engine.worldState import CausedEffect, State, applyEffects
 from simulations.schemas import AppliedEffect, TurnNote
@@ -20,8 +22,11 @@ class Moment:
     situation: str
     intent: str
 
-    def context(self, state: State) -> dict[str, object]:
-        return {"state": dict(state), "turn": self.turn, "situation": self.situation, "intent": self.intent}
+    def context(self, state: State) -> cel.Context:
+        """Returns what conditions see; one for all that look at the same state."""
+        return buildContext(
+            {"state": dict(state), "turn": self.turn, "situation": self.situation, "intent": self.intent}
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +50,9 @@ class Consequences:
 
 def checkAllowed(world: World, state: State, moment: Moment) -> None:
     """Raises ForbiddenActionError where a rule forbids the intent now."""
+    context = moment.context(state)
     for rule in world.rules:
-        if rule.kind == "forbid" and evaluate(rule.condition, moment.context(state)):
+        if rule.kind == "forbid" and evaluate(rule.condition, context):
             raise ForbiddenActionError(
                 rule.message or f"{rule.title}: this isn't possible now.", details={"rule": rule.slug}
             )
@@ -59,13 +65,15 @@ def applyRules(world: World, state: State, moment: Moment, fired: Mapping[str, i
     """
     result = Consequences(state=dict(state), applied=[], firedRules=dict(fired))
     status, outcome, situation = "running", "", ""
+    context = moment.context(state)
     for rule in world.rules:
         if rule.kind == "forbid" or not _isDue(rule, moment.turn, fired):
             continue
-        if not evaluate(rule.condition, moment.context(result.state)):
+        if not evaluate(rule.condition, context):
             continue
         result.firedRules[rule.slug] = moment.turn
         situation = _fire(world, rule, result) or situation
+        context = moment.context(result.state)
         if rule.kind in ("win", "lose"):
             status, outcome = ("won" if rule.kind == "win" else "lost"), rule.message or rule.title
             break

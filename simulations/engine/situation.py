@@ -60,14 +60,18 @@ def checkInput(given: PlayerInput) -> PlayerInput:
 
 def listOptions(world: World, situation: Situation, state: State, turn: int) -> list[OptionPart]:
     """Returns the options that the situation offers in this state, forbidden ones left out."""
-    return [
-        option
-        for option in situation.options
-        if option.intent in world.intents and _isOffered(world, situation, option, state, turn)
-    ]
+    return [option for option in situation.options if _isOffered(world, situation, option, state, turn)]
+
+
+def findOption(world: World, situation: Situation, state: State, turn: int, intent: str) -> OptionPart | None:
+    """Returns the option of an intent where it is offered, without a look at the others."""
+    wanted = (option for option in situation.options if option.intent == intent)
+    return next((o for o in wanted if _isOffered(world, situation, o, state, turn)), None)
 
 
 def _isOffered(world: World, situation: Situation, option: OptionPart, state: State, turn: int) -> bool:
+    if option.intent not in world.intents:
+        return False
     context = Moment(turn, situation.slug, option.intent).context(state)
     if option.condition and not evaluate(option.condition, context):
         return False
@@ -84,12 +88,11 @@ def recogniseInput(
         ForbiddenActionError: A rule forbids what was asked for.
     """
     if given.option:
-        options = listOptions(world, situation, state, turn)
-        option = next((o for o in options if o.intent == given.option), None)
+        option = findOption(world, situation, state, turn, given.option)
         if option is None:
+            offered = [o.intent for o in listOptions(world, situation, state, turn)]
             raise UnknownOptionError(
-                f"The option {given.option} isn't offered now.",
-                details={"offered": [o.intent for o in options]},
+                f"The option {given.option} isn't offered now.", details={"offered": offered}
             )
         match, text = IntentMatch(option.intent, "option"), option.label
     else:

@@ -81,4 +81,4 @@ def formatValue(variable: Variable, value: bool | float | str) -> str:
     if isinstance(value, str):
         return value
     number = f"{value:.1f}".rstrip("0").rstrip(".")
-    return f"{number} {variable.unit}".strip()
+    return f"{number}{variable.unit}" if variable.unit == "%" else f"{number} {variable.unit}".strip()

@@ -48,7 +48,12 @@ class Command(BaseCommand):
             "--until", type=date.fromisoformat, metavar="YYYY-MM-DD", help="Last day, counted in."
         )
         parser.add_argument("--simulation", default="", metavar="SLUG", help="Only this simulation.")
-        parser.add_argument("--format", choices=("table", "json", "csv"), default="table")
+        parser.add_argument(
+            "--format",
+            choices=("table", "json", "csv"),
+            help="How it is shown; a table when left out.",
+            default="table",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         query = ReportQuery(

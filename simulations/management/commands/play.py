@@ -30,7 +30,12 @@ class Command(BaseCommand):
         parser.add_argument("simulation", nargs="?", default="primeMinister", help="Slug of the simulation.")
         parser.add_argument("--auto", type=int, default=0, metavar="N", help="Play N turns by itself.")
         parser.add_argument("--server", default="", help="A running server; one is started when left out.")
-        parser.add_argument("--mode", default="", choices=["", "live", "test", "sealed"])
+        parser.add_argument(
+            "--mode",
+            default="",
+            choices=["", "live", "test", "sealed"],
+            help="Mode; live where a model can answer.",
+        )
         parser.add_argument("--seed", type=int, default=None, help="Seed of the choices of --auto.")
 
     def handle(self, *args: object, **options: Any) -> None:
