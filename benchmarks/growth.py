@@ -79,7 +79,7 @@ def measureTurns(samples: int) -> float:
     return compare(young.playAny, story.playAny, samples, before=young.keepYoung)
 
 
-def fillSignatures(many: int) -> None:
+def fillSignatures(first: int, last: int) -> None:
     """Adds signatures with a variant each to the endless pack's world, in bulk."""
     from costs.models import ResponseSignature, ResponseVariant
     from costs.schemas import SignatureComponents
@@ -88,9 +88,9 @@ def fillSignatures(many: int) -> None:
     pattern = ResponseSignature.objects.select_related("simulation", "agent").filter(mask="").first()
     pattern = pattern or ResponseSignature.objects.order_by("pk")[0]
     base = SignatureComponents.model_validate(pattern.components)
-    for start in range(0, many, BATCH):
+    for start in range(first, last, BATCH):
         keys = [
-            base.model_copy(update={"intent": f"intent{i}"}) for i in range(start, min(start + BATCH, many))
+            base.model_copy(update={"intent": f"intent{i}"}) for i in range(start, min(start + BATCH, last))
         ]
         rows = ResponseSignature.objects.bulk_create(
             ResponseSignature(
@@ -117,7 +117,7 @@ def measureLookups(samples: int) -> float:
 
     from benchmarks.support.plays import Play
 
-    fillSignatures(FEW)
+    fillSignatures(0, FEW)
     few, fewPlay = connections["default"], Play.start(SLUG, seed=1)
     few.ensure_connection()
     few.cursor().execute("VACUUM INTO %s", [few.settings_dict["NAME"] + ".many"])
@@ -125,7 +125,7 @@ def measureLookups(samples: int) -> float:
     many.settings_dict = few.settings_dict | {"NAME": few.settings_dict["NAME"] + ".many"}
     connections["default"] = many
     manyPlay = Play.start(SLUG, seed=1)
-    fillSignatures(MANY)
+    fillSignatures(FEW, MANY)
 
     def playIn(connection: Any, play: Play) -> Callable[[], Any]:
         def act() -> None:

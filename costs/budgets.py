@@ -267,8 +267,15 @@ def _refuse(budget: Budget, amountNano: int) -> CostLimitError:
 
 
 def _listRows(token: uuid.UUID) -> list[BudgetReservation]:
+    """Returns a token's rows in the fixed order, under the lock of the first one's budget.
+
+    Every reservation begins with the same budget, so whoever holds its lock waits for nobody.
+    """
     rows = BudgetReservation.objects.filter(token=token).select_related("budget")
-    return sorted(rows, key=lambda row: _orderOf(row.budget))
+    ordered = sorted(rows, key=lambda row: _orderOf(row.budget))
+    if ordered:
+        Budget.objects.select_for_update().get(pk=ordered[0].budget_id)
+    return ordered
 
 
 def _settleRow(row: BudgetReservation, spentNano: int) -> bool:

@@ -44,8 +44,8 @@ def freshProcess(settings: Any) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def closeEngineThreads() -> Iterator[None]:
-    """The engine's threads let go of the test database before it is dropped."""
+def closeEngineThreads(django_db_setup: None) -> Iterator[None]:
+    """The engine's threads let go of the test database before it is dropped, so this comes after it."""
     yield
     closeConnections()
 

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from threading import Barrier
-from threading import Barrier
 from typing import ParamSpec, TypeVar
 
 from django.db import connections
@@ -42,7 +41,7 @@ def _runWithConnection(function: Callable[P, R], *args: P.args, **kwargs: P.kwar
 
 
 def _closeOwn(together: Barrier) -> None:
-    together.wait()
+    together.wait(timeout=30)
     connections.close_all()
 
 
@@ -62,8 +61,3 @@ def closeConnections() -> None:
         if hasattr(connection, "close_pool"):
             connection.close()
             connection.close_pool()
-
-
-def _closeOwn(together: Barrier) -> None:
-    together.wait(timeout=30)
-    connections.close_all()
