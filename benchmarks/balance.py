@@ -132,9 +132,8 @@ def report(tallies: dict[str, Tally], options: set[str]) -> bool:
     for bot, tally in tallies.items():
         ends = ", ".join(f"{end} {count / tally.sessions:.1%}" for end, count in tally.ends.most_common())
         rungs = ", ".join(f"{rung} {count}" for rung, count in tally.rungs.most_common())
-        print(
-            f"  {bot:7} {ends}; {tally.turns / tally.sessions:.1f} turns; hits {tally.hitShare():.1%} ({rungs})"
-        )
+        length = tally.turns / tally.sessions
+        print(f"  {bot:7} {ends}; {length:.1f} turns; hits {tally.hitShare():.1%} ({rungs})")
         for outcome, count in tally.outcomes.most_common(6):
             print(f"            {count / tally.sessions:6.1%}  {outcome}")
     offered = set().union(*(tally.offered for tally in tallies.values()))

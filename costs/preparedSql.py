@@ -21,7 +21,7 @@ class Slot(Expression):
         super().__init__(output_field=field)
         self.name = name
 
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+    def as_sql(self, compiler: Any, connection: Any) -> Any:
         return "%s", [self]
 
     def convert(self, values: Mapping[str, Any], connection: Any) -> Any:
@@ -87,18 +87,21 @@ def updateRow(row: models.Model, names: tuple[str, ...]) -> None:
 
 @lru_cache(maxsize=64)
 def _insertSql(model: type[models.Model], count: int, vendor: str) -> tuple[str, list[Any]]:
-    quote = connections[DEFAULT_DB_ALIAS].ops.quote_name
     fields = [field for field in model._meta.local_concrete_fields if not field.primary_key]
-    columns = ", ".join(quote(field.column) for field in fields)
+    columns = ", ".join(_quote(field.column) for field in fields)
     marks = ", ".join(["(" + ", ".join(["%s"] * len(fields)) + ")"] * count)
-    table, key = quote(model._meta.db_table), quote(model._meta.pk.column)
+    table, key = _quote(model._meta.db_table), _quote(model._meta.pk.column)
     return f"INSERT INTO {table} ({columns}) VALUES {marks} RETURNING {key}", fields  # noqa: S608
 
 
 @lru_cache(maxsize=64)
 def _updateSql(model: type[models.Model], names: tuple[str, ...], vendor: str) -> tuple[str, list[Any]]:
-    quote = connections[DEFAULT_DB_ALIAS].ops.quote_name
-    fields = [model._meta.get_field(name) for name in names]
-    changes = ", ".join(f"{quote(field.column)} = %s" for field in fields)
-    table, key = quote(model._meta.db_table), quote(model._meta.pk.column)
+    fields: list[Any] = [model._meta.get_field(name) for name in names]
+    changes = ", ".join(f"{_quote(field.column)} = %s" for field in fields)
+    table, key = _quote(model._meta.db_table), _quote(model._meta.pk.column)
     return f"UPDATE {table} SET {changes} WHERE {key} = %s", fields  # noqa: S608
+
+
+def _quote(name: str | None) -> str:
+    assert name
+    return connections[DEFAULT_DB_ALIAS].ops.quote_name(name)

@@ -1,5 +1,7 @@
 from django.apps import AppConfig
 
+from pm6site import labels  # noqa: F401  must be there before the first model is
+
 
 class Pm6SiteConfig(AppConfig):
     name = "pm6site"

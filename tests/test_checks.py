@@ -60,3 +60,9 @@ def testSeveralProcessesNeedASharedLayer(monkeypatch):
 def testDeployChecksStaySilentOtherwise(settings):
     settings.SECRET_KEY_IS_PASSING = True
     assert run_checks(tags=["pm6"]) == []
+
+
+def test_labelsReadAsEnglish():
+    from costs.models import CostRecord
+
+    assert str(CostRecord._meta.get_field("cacheReadTokens").verbose_name) == "cache read tokens"

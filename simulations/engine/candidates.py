@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from django.db import models
 from django.db.models import Count, Q
@@ -176,7 +177,7 @@ def _prepareHeard(variants: int, ancestors: int) -> PreparedQuery:
         timeline = Q(branch_id=Slot("branch", key))
         for i in range(ancestors):
             timeline |= Q(branch_id=Slot(f"ancestor{i}", key), turnNumber__lte=Slot(f"until{i}", turn))
-        wanted = [Slot(f"variant{i}", key) for i in range(variants)]
+        wanted: list[Any] = [Slot(f"variant{i}", key) for i in range(variants)]
         heard = Reply.objects.filter(timeline, variant__id__in=wanted, turnNumber__gt=Slot("since", turn))
         return heard.order_by().values_list("variant_id").annotate(Count("id"))
 
