@@ -23,7 +23,8 @@ class AgentConfig(StrictModel):
         relations: Slug of another agent to how this one feels about it.
         keywords: Words in free text that call this agent.
         samples: Two replies that show the voice; the embedded model learns from them.
-        fallbackLine: Said when nothing stored fits and no model may be asked.
+        fallbackLine: Said when nothing stored fits and no model may be asked; without one the
+            turn is refused then.
         model: Model to ask; empty takes the simulation's.
         memory: What the agent remembers in private replies.
         glyph: One character for the portrait.
@@ -41,7 +42,7 @@ class AgentConfig(StrictModel):
         default_factory=list, max_length=40
     )
     samples: list[Annotated[str, Field(max_length=400)]] = Field(default_factory=list, max_length=6)
-    fallbackLine: Annotated[str, Field(min_length=1, max_length=400)]
+    fallbackLine: Annotated[str, Field(max_length=400)] = ""
     model: Annotated[str, Field(max_length=80)] = ""
     memory: MemoryPolicy = MemoryPolicy()
     glyph: Annotated[str, Field(max_length=4)] = ""

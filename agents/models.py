@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
+from pydantic import ValidationError as PydanticError
 
+from agents.agentConfig import AgentConfig
 from agents.memoryPolicy import MemoryPolicy
 from costs.jsonColumn import TypedJsonField
 from costs.schemas import SLUG
@@ -27,7 +30,7 @@ class Agent(models.Model):
     relations = TypedJsonField(default=dict, blank=True, schema=dict[str, str])
     keywords = TypedJsonField(default=list, blank=True, schema=list[str])
     samples = TypedJsonField(default=list, blank=True, schema=list[str])
-    fallbackLine = models.CharField(max_length=400)
+    fallbackLine = models.CharField(max_length=400, blank=True)
     model = models.CharField(max_length=80, blank=True, help_text="Empty takes the simulation's.")
     memory = TypedJsonField(default=dict, blank=True, schema=MemoryPolicy)
     glyph = models.CharField(max_length=4, blank=True)
@@ -42,3 +45,15 @@ class Agent(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def readConfig(self) -> AgentConfig:
+        """Returns the row in the form that files and prompts use."""
+        values = {name: getattr(self, name) for name in AgentConfig.model_fields}
+        return AgentConfig.model_validate(values)
+
+    def clean(self) -> None:
+        super().clean()
+        try:
+            self.readConfig()
+        except PydanticError as error:
+            raise ValidationError({str(e["loc"][0]): e["msg"] for e in error.errors()}) from error

@@ -109,7 +109,7 @@ def buildPrivatePart(components: SignatureComponents, words: KeyWords, private: 
         lines.append("What was said before:\n" + "\n".join(private.history))
     if components.intent in words.intents:
         lines.append(f"Now: {describeIntent(components.intent, words)} In these words:")
-    lines.append(f"<playerInput>{quoteSpeech(private.inputText)}</playerInput>")
+    lines.append(markSpeech(private.inputText))
     return "\n\n".join(lines)
 
 
@@ -126,9 +126,10 @@ def describeIntent(intent: str, words: KeyWords) -> str:
     return words.intents.get(intent, "The player says something that fits no plan.")
 
 
-def quoteSpeech(text: str) -> str:
-    """Returns text that can't close or open a tag of the prompt."""
-    return text.replace("<", "‹").replace(">", "›")
+def markSpeech(text: str) -> str:
+    """Returns a player's words as the rules announce them: on one line, in tags they can't close."""
+    words = " ".join(text.split()).replace("<", "‹").replace(">", "›")
+    return f"<playerInput>{words}</playerInput>"
 
 
 def buildRequest(

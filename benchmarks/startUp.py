@@ -23,9 +23,7 @@ from pathlib import Path
 from benchmarks.support.figures import describeMachine, tellTarget
 from benchmarks.support.home import ROOT
 
-LEFT_OUT = shutil.ignore_patterns(
-    ".venv", ".git", ".env", "var", "__pycache__", ".*_cache", ".hypothesis", "build"
-)
+LEFT_OUT = (".venv", ".git", ".env", "var", "__pycache__", ".*_cache", ".hypothesis", "build")
 MOST_SECONDS = 60.0
 LONGEST = 600.0
 
@@ -35,31 +33,37 @@ def timeRun(tree: Path, port: int) -> float:
     settings = {"DATABASE_URL", "REDIS_URL", "SECRET_KEY", "PM6_HOME", "DJANGO_SETTINGS_MODULE"}
     environment = {name: value for name, value in os.environ.items() if name not in settings}
     started = time.monotonic()
-    with subprocess.Popen(
-        ["make", "run", f"PORT={port}"],
-        cwd=tree,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,
-    ) as run:
+    errors = tree.parent / "errors.txt"
+    with (
+        errors.open("w") as out,
+        subprocess.Popen(
+            ["make", "run", f"PORT={port}"],
+            cwd=tree,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=out,
+            start_new_session=True,
+        ) as run,
+    ):
         try:
-            waitForPage(run, f"http://127.0.0.1:{port}/")
-            return time.monotonic() - started
+            if waitForPage(run, f"http://127.0.0.1:{port}/"):
+                return time.monotonic() - started
+            raise SystemExit(f"`make run` gave no page.\n{errors.read_text()}")
         finally:
             # `make` and what it started; the group is this run's own.
             os.killpg(run.pid, signal.SIGTERM)
 
 
-def waitForPage(run: subprocess.Popen[bytes], address: str) -> None:
+def waitForPage(run: subprocess.Popen[bytes], address: str) -> bool:
     deadline = time.monotonic() + LONGEST
     while time.monotonic() < deadline and run.poll() is None:
         try:
             with urllib.request.urlopen(address, timeout=10) as page:
                 if page.status == 200:
-                    return
+                    return True
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)
-    raise SystemExit("`make run` gave no page.")
+    return False
 
 
 def findPort() -> int:
@@ -72,7 +76,7 @@ def main() -> bool:
     argparse.ArgumentParser(description="How long `make run` takes to the first page.").parse_args()
     with tempfile.TemporaryDirectory(prefix="pm6-bench-", ignore_cleanup_errors=True) as folder:
         tree = Path(folder) / "pm6"
-        shutil.copytree(ROOT, tree, ignore=LEFT_OUT)
+        shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(*LEFT_OUT))
         print(f"startUp: {describeMachine()}")
         first, second = timeRun(tree, findPort()), timeRun(tree, findPort())
     isQuick = tellTarget("first `make run`, seconds to the page", first, MOST_SECONDS)

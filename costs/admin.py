@@ -22,13 +22,21 @@ class VariantInline(TabularInline):
 
 
 @admin.register(ResponseSignature)
-class SignatureAdmin(RecordAdmin):
+class SignatureAdmin(ContentAdmin):
     """Signatures are computed and not edited; their variants are."""
+
+    readonly_fields = ("simulation", "agent", "digest", "situationType", "mask", "components", "createdAt")
 
     list_display = ("agent", "situationType", "intentWord", "variantCount")
     list_filter = ("simulation", "agent", "situationType")
     list_select_related = ("agent", "simulation")
     inlines = (VariantInline,)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).annotate(variantTotal=Count("variants"))
@@ -84,6 +92,10 @@ class BudgetAdmin(ModelAdmin):
     list_select_related = ("simulation", "session")
     readonly_fields = ("settledNano", "reservedNano", "updatedAt")
     raw_id_fields = ("session",)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Without its row a scope would have no limit; raise or lower the limit instead."""
+        return False
 
 
 @admin.register(BudgetReservation)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db import transaction
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseRedirect
 from unfold.admin import ModelAdmin
 
 from costs.budgets import formatNano
 from costs.contentRevision import raiseRevision
+from pm6.exceptions import PM6Error
 
 
 class ContentAdmin(ModelAdmin):
@@ -22,13 +24,34 @@ class ContentAdmin(ModelAdmin):
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         with transaction.atomic():
             super().save_model(request, obj, form, change)
-            raiseRevision(self.findSimulation(obj))
+            self.publish(self.findSimulation(obj))
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         with transaction.atomic():
             simulation = self.findSimulation(obj)
             super().delete_model(request, obj)
-            raiseRevision(simulation)
+            if simulation != obj:
+                self.publish(simulation)
+
+    def publish(self, simulation: Any) -> None:
+        """Raises the revision, unless the content couldn't be played any more."""
+        raiseRevision(simulation)
+        simulation.checkContent()
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        return self.tellRefusal(request, super().changeform_view, *args, **kwargs)
+
+    def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        return self.tellRefusal(request, super().delete_view, *args, **kwargs)
+
+    def tellRefusal(self, request: HttpRequest, view: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Shows a refusal of ours as a message, with nothing written."""
+        try:
+            with transaction.atomic():
+                return view(request, *args, **kwargs)
+        except PM6Error as error:
+            messages.error(request, f"{error.message} {error.hint}")
+            return HttpResponseRedirect(request.get_full_path())
 
     def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
         for obj in queryset:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import models
 from pydantic import TypeAdapter
 from pydantic import ValidationError as PydanticError
+
+from pm6.exceptions import PM6Error
 
 
 class TypedJsonField(models.JSONField):
@@ -33,3 +36,15 @@ class TypedJsonField(models.JSONField):
             raise ValidationError(
                 [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
             ) from error
+
+
+def cleanField(name: str, check: Callable[[Any], Any], value: Any) -> None:
+    """Runs a check of ours for a form.
+
+    Raises:
+        ValidationError: The check refused the value; its words stand at the field.
+    """
+    try:
+        check(value)
+    except PM6Error as error:
+        raise ValidationError({name: f"{error.message} {error.hint}"}) from error

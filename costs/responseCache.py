@@ -59,6 +59,8 @@ def findVariants(digests: Collection[str], mode: str) -> dict[str, list[StoredVa
     made = [ResponseVariant.MadeIn.AUTHORED, ResponseVariant.MadeIn.LIVE]
     if mode == "test":
         made = [ResponseVariant.MadeIn.AUTHORED, ResponseVariant.MadeIn.TEST]
+    if not digests:
+        return {}
     keys = {f"digest{i}": digest for i, digest in enumerate(digests)}
     rows = _prepareVariants(len(keys)).fetch(**keys, first=made[0], second=made[1])
     found: dict[str, list[StoredVariant]] = {}
@@ -133,12 +135,12 @@ def findNearest(
             components__language=components.language,
             variants__status=ResponseVariant.Status.APPROVED,
         )
-        .values_list("digest", "components", "mask")
+        .values_list("digest", "components")
         .order_by("id")
         .distinct()[:limit]
     )
     distances = {
-        digest: _countDifferences(components.state, stored["state"]) for digest, stored, mask in signatures
+        digest: _countDifferences(components.state, stored["state"]) for digest, stored in signatures
     }
     byDigest = findVariants(distances, mode) if distances else {}
     variants = [
@@ -188,7 +190,7 @@ def checkSignature(signature: ResponseSignature) -> None:
 def listMasks(simulationId: int) -> dict[tuple[int, str], tuple[frozenset[str], ...]]:
     """Returns the masks in use by agent id and situation type, the full key not among them."""
     rows: Sequence[tuple[int, str, str]] = list(
-        ResponseSignature.objects.filter(simulation_id=simulationId)
+        ResponseSignature.objects.filter(simulation_id=simulationId, variants__status__in=KNOWN)
         .exclude(mask="")
         .values_list("agent_id", "situationType", "mask")
         .order_by("agent_id", "situationType", "mask")

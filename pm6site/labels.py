@@ -16,7 +16,7 @@ def labelFields(sender: type[Model], **kwargs: Any) -> None:
     if sender._meta.app_label not in OWN_APPS:
         return
     for field in sender._meta.local_fields:
-        if field._verbose_name is None:
+        if getattr(field, "_verbose_name", None) is None:
             field.verbose_name = camel_case_to_spaces(field.name)
 
 

@@ -249,7 +249,7 @@ class ReplyWithdrawn(StrictModel):
 
 
 class TurnMessage(StrictModel):
-    """A finished (or interrupted) turn, and where the story stands after it."""
+    """A finished turn, and where the story stands after it."""
 
     type: Literal["turn"] = "turn"
     sequence: int

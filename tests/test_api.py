@@ -105,6 +105,8 @@ def test_badStartsAreRefusedInOneShape(guest, body, status):
         ({"clientKey": "api-key-0001", "option": "buildRocket"}, 422, "unknownOption"),
         ({"clientKey": "api-key-0001", "text": "hi", "option": "pourRound"}, 400, "invalidInput"),
         (b'{"clientKey": "api-key-0001", "text": "\xff"}', 400, "invalidInput"),
+        ("[" * 100_000, 400, "invalidInput"),
+        ('{"text": "' + "x" * 3_000_000 + '"}', 413, "inputTooLong"),
     ],
 )
 def test_badTurnsAreRefusedInOneShape(guest, body, status, code):
@@ -132,3 +134,24 @@ def test_aSignedInPlayerNeedsTheCsrfToken(inn, player):
     client = Client(enforce_csrf_checks=True)
     client.force_login(player)
     assert start(client).status_code == 403
+
+
+def test_aPlayerSignsInAndOut(inn, player):
+    client = Client()
+    assert client.get("/login/").status_code == 200
+    wrong = client.post("/login/", {"username": "player", "password": "guessed"})
+    assert b"don&#x27;t go together" in wrong.content or b"don't go together" in wrong.content
+    right = client.post("/login/", {"username": "player", "password": "played-well-1", "next": "/"})
+    assert right.status_code == 302
+    started = client.post("/start/villageInn/")
+    assert Session.objects.get().player == player
+    assert client.get(started["Location"]).status_code == 200
+    client.post("/logout/")
+    assert client.get(started["Location"]).status_code == 404
+
+
+def test_aPlayerCanBeErasedWithEverythingPlayed(guest, player):
+    guest.force_login(player)
+    start(guest)
+    player.delete()
+    assert not Session.objects.exists()

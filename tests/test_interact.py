@@ -273,3 +273,10 @@ async def test_aForbiddenActionIsRefusedWithTheAuthorsWords(startGame, inn):
         await game.choose("pourRound")
     with pytest.raises(ForbiddenActionError, match="barrel is empty"):
         await game.say("pour a round")
+
+
+async def test_namingAnAgentKeepsTheIntent(startGame):
+    game = await startGame()
+    turn = (await game.say("@orrin pour a round")).message.turn
+    assert (turn.intent, turn.intentPath) == ("pourRound", "exact")
+    assert [reply.agent for reply in turn.replies] == ["orrin"]

@@ -20,8 +20,9 @@ from agents.llm.rateLimiter import streamWithRetries
 from costs.budgets import ensureDefaultBudgets
 from costs.models import Budget, BudgetReservation, CostRecord, Flight, PriceRule, ResponseVariant
 from costs.pricing import forgetPriceRules
-from simulations.engine import ask, interact, notify
+from simulations.engine import ask, notify
 from simulations.engine.database import inDatabase
+from simulations.engine.interact import drainTurns
 from simulations.models import Reply, Rule, Session, Simulation, SituationType, Turn
 from simulations.sessions.access import Actor
 from tests.conftest import Game
@@ -340,9 +341,8 @@ async def test_whatIsNoReplyIsPaidAndNeverStored(
 
 
 async def cancelTurns() -> None:
-    """Does what a process does that stops: its turns are cancelled."""
-    for task in interact._running:
-        task.cancel()
+    """Does what a server does that stops."""
+    await drainTurns()
 
 
 async def test_aCancelledStreamIsPaidForWhatCame(play, standIn, watched):

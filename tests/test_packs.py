@@ -84,10 +84,14 @@ def test_aReplyThatIsGoneFromThePackIsRetired(folder):
     loadPack(folder)
     path = next((folder / "responses").glob("*/*.yaml"))
     total = ResponseVariant.objects.filter(status="approved").count()
+    text = path.read_text()
     path.unlink()
     report = loadPack(folder)
     assert report.removed == ResponseVariant.objects.filter(status="retired").count() > 0
     assert ResponseVariant.objects.filter(status="approved").count() == total - report.removed
+    path.write_text(text)
+    loadPack(folder)
+    assert ResponseVariant.objects.filter(status="approved").count() == total
 
 
 @pytest.mark.django_db

@@ -196,6 +196,22 @@ async def test_aForeignOriginIsRefused(startGuest):
     assert not connected
 
 
+async def test_aPageOnAnotherPortIsForeignToo(startGuest):
+    session, _ = await startGuest()
+    socket = await openSocket(session, origin=b"http://localhost:9999")
+    connected, code = await socket.connect()
+    assert (connected, code) == (False, 4403)
+
+
+async def test_oddCookiesOfOthersDontLockAGuestOut(startGuest):
+    session, _ = await startGuest()
+    cookie = f'theme={{"a":1}}; {GUEST_COOKIE}={TOKEN}; odd=\xe9'.encode("latin-1")
+    headers = [(b"host", b"localhost"), (b"origin", ORIGIN), (b"cookie", cookie)]
+    socket = WebsocketCommunicator(application, f"/ws/play/{session.pk}/", headers=headers)
+    await socket.connect()
+    assert (await ask(socket, {"type": "resume"}, "welcome"))["session"]["id"] == str(session.pk)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -213,6 +229,11 @@ async def test_hostileTextStaysText(startGuest, scripted, text):
     sent = scripted.requests[-1].messages[-1].text
     assert sent.count("<playerInput>") == sent.count("</playerInput>") == 1
     assert sent.rstrip().endswith("</playerInput>")
+    scripted.addReplies("I heard you twice.")
+    await ask(socket, say("And then?", clientKey="socket-key-2"), "turn")
+    history = scripted.requests[-1].messages[-1].text
+    assert history.count("<playerInput>") == history.count("</playerInput>") == 2
+    assert "\n\nHuman:" not in history
     assert not await Reply.objects.filter(variant__isnull=False).aexists()
 
 

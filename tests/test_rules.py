@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from costs.expressions import checkExpression, compileExpression, evaluate
 from costs.schemas import Effect
 from pm6.exceptions import ForbiddenActionError, InvalidInputError
-from simulations.engine.expressions import checkExpression, compileExpression, evaluate
 from simulations.engine.rules import Moment, applyRules, checkAllowed
 from simulations.engine.world import EventSpec, RuleSpec
 from tests.test_worldState import VARIABLES

@@ -189,7 +189,7 @@ class Attempt:
                 number=self.number,
                 status="done",
                 usage=finished.usage,
-                model=finished.model,
+                model=self.request.model,
                 requestId=finished.requestId,
                 firstTokenMs=finished.firstTokenMs,
                 totalMs=finished.totalMs,

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from simulations.engine.expressions import evaluate
+from costs.expressions import evaluate
 from simulations.engine.rules import Moment
 from simulations.engine.world import Variable, World
 from simulations.engine.worldState import CausedEffect, State, applyEffects

@@ -61,6 +61,8 @@ class Home:
 def makeHome() -> Iterator[Home]:
     """Gives a fresh home that is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="pm6-bench-", ignore_cleanup_errors=True) as folder:
+        # The server looks for it and would warn.
+        (Path(folder) / "var" / "static").mkdir(parents=True)
         yield Home(Path(folder))
 
 

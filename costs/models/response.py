@@ -6,7 +6,8 @@ from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
 
-from costs.jsonColumn import TypedJsonField
+from costs.expressions import compileExpression
+from costs.jsonColumn import TypedJsonField, cleanField
 from costs.schemas import Effect, SignatureComponents
 
 
@@ -89,6 +90,11 @@ class ResponseVariant(models.Model):
 
     def __str__(self) -> str:
         return self.text[:60]
+
+    def clean(self) -> None:
+        super().clean()
+        if self.condition:
+            cleanField("condition", compileExpression, self.condition)
 
 
 class Flight(models.Model):

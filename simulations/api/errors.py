@@ -5,12 +5,19 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
 
-from pm6.exceptions import AccessError, InvalidInputError, NotFoundError, PM6Error, RateLimitError
+from pm6.exceptions import (
+    AccessError,
+    InputTooLongError,
+    InvalidInputError,
+    NotFoundError,
+    PM6Error,
+    RateLimitError,
+)
 
 logger = logging.getLogger("pm6.api")
 
@@ -38,6 +45,10 @@ def translateError(error: Exception) -> PM6Error:
         return RateLimitError(
             "Too many requests.", details={"retryAfterSeconds": round(getattr(error, "wait", None) or 1)}
         )
+    if isinstance(error, RequestDataTooBig):
+        return InputTooLongError("The request is too large.")
+    if isinstance(error, RecursionError):
+        return InvalidInputError("The JSON is nested too deeply.")
     if isinstance(error, exceptions.APIException) and error.status_code < 500:
         return RequestFormError(error)
     return PM6Error("Something went wrong on the server.")

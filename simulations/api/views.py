@@ -97,12 +97,15 @@ class Turns(APIView):
     def post(self, request: Request, sessionId: UUID) -> Response:
         given = TurnSerializer(data=request.data)
         given.is_valid(raise_exception=True)
+        actor = readActor(request._request)
+        # Whose session it is comes first: only a real session's messages are counted.
+        findBranch(sessionId, actor)
         checkMessageRate(str(sessionId))
         values = given.validated_data
         result = async_to_sync(interact)(
             TurnRequest(
                 sessionId,
-                readActor(request._request),
+                actor,
                 PlayerInput(values["text"], values["option"]),
                 values["clientKey"],
             )

@@ -18,10 +18,10 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from agents.llm.client import Finished, TextDelta
+from agents.llm.client import Finished
 from agents.llm.clients import getClient
 from agents.llm.localText import checkCharacter, stripSpeaker, trimToSentence
-from agents.llm.rateLimiter import AttemptRecord, Withdrawn, streamWithRetries
+from agents.llm.rateLimiter import AttemptRecord, streamWithRetries
 from costs.budgets import extendReservations
 from costs.schemas import Effect
 from costs.singleFlight import FlightState, Seat, readFlight, renewFlight, takeSeat
@@ -32,15 +32,18 @@ from simulations.engine.modelCalls import CHARGED_ATTEMPTS, ModelCall, findCall
 from simulations.engine.notify import notify
 from simulations.engine.outcomes import Payment, ReplyOutcome
 from simulations.engine.plan import Ask, PlannedTurn
-from simulations.engine.slots import SlotStream, fillSlots, findUnknownSlots
+from simulations.engine.slots import fillSlots, findUnknownSlots
+from simulations.engine.stage import Stage
 from simulations.models import Turn
-from simulations.protocol import ReplyDelta, ReplyReady, ReplyWithdrawn
+from simulations.protocol import ReplyReady
 
 logger = logging.getLogger("pm6.engine")
 FOLLOW_FIRST_SECONDS = 0.02
 FOLLOW_LONGEST_SECONDS = 0.5
 FOLLOW_SECONDS = 90.0
 CANCELLED = "cancelled"
+SILENCE = "…"
+_asking: set[asyncio.Task[ReplyOutcome]] = set()
 
 
 @dataclass(slots=True)
@@ -82,28 +85,64 @@ async def askModels(planned: PlannedTurn) -> list[ReplyOutcome]:
 async def awaitAll(answers: list[asyncio.Task[ReplyOutcome]]) -> list[ReplyOutcome]:
     """Returns what became of every answer.
 
-    A process that stops cancels its turns. That ends their calls, and what these used is still
-    recorded: the turn settles with what the ladder has.
+    A process that stops cancels its calls. What these used is still recorded: the turn settles
+    with what the ladder has.
     """
+    _asking.update(answers)
     try:
         await asyncio.wait(answers)
     except asyncio.CancelledError:
         for task in answers:
             task.cancel()
         await asyncio.wait(answers)
+    finally:
+        _asking.difference_update(answers)
     return [task.result() for task in answers]
+
+
+def stopAsking() -> None:
+    """Cancels every call of this process; their turns settle with what the database has."""
+    for task in _asking:
+        task.cancel()
+
+
+@dataclass(slots=True)
+class Trial:
+    """What was tried for one reply, kept where no exception can lose it: calls are paid for."""
+
+    call: ModelCall | None
+    seat: Seat | None
+    attempts: list[AttemptRecord] = field(default_factory=list)
+    withdrawn: list[str] = field(default_factory=list)
+    started: float = field(default_factory=time.perf_counter)
+
+    def close(self, outcome: ReplyOutcome) -> ReplyOutcome:
+        """Returns the outcome with what was paid and withdrawn on the way to it."""
+        if self.call is None:
+            return outcome
+        paid = Payment(
+            tuple(self.attempts), self.call.clientKind, self.call.reservation, self.call.reservedNano
+        )
+        return replace(
+            outcome,
+            paid=paid,
+            seat=self.seat,
+            withdrawn=tuple(self.withdrawn),
+            totalMs=(time.perf_counter() - self.started) * 1000,
+        )
 
 
 async def answer(
     planned: PlannedTurn, ask: Ask, held: Held, begun: asyncio.Event, *, isFirst: bool
 ) -> ReplyOutcome:
-    """Answers one miss: leads, follows, or walks the ladder where that fails."""
+    """Answers one miss: leads, follows, or walks the ladder where that fails; never raises."""
+    trial = Trial(ask.call, ask.seat if ask.call else None)
     try:
         if ask.call is None:
-            return await follow(planned, ask, held)
+            return trial.close(await follow(planned, ask, trial, held))
         if not isFirst:
             await begun.wait()
-        return await lead(planned, ask, ask.call, ask.seat, begun)
+        return trial.close(await lead(planned, ask, trial, begun))
     except PM6Error as error:
         reason = error.code
     except asyncio.CancelledError:
@@ -113,44 +152,41 @@ async def answer(
         reason = PM6Error.code
     finally:
         begun.set()
-    return await fallBack(planned, ask, reason)
+    return trial.close(await fallBack(planned, ask, reason))
 
 
 async def fallBack(planned: PlannedTurn, ask: Ask, reason: str) -> ReplyOutcome:
-    return await inDatabase(walkLadder, planned.world, planned.branch, ask.task, ask.stored, reason)
+    """Walks the ladder; where even that fails, the turn goes on with the author's line or silence."""
+    try:
+        return await inDatabase(walkLadder, planned.world, planned.branch, ask.task, ask.stored, reason)
+    except Exception:
+        logger.exception("the ladder failed in turn %s", planned.turn.pk)
+        line = ask.task.profile.config.fallbackLine or SILENCE
+        return ReplyOutcome(task=ask.task, text=line, source="line", rung="line", reason=reason)
 
 
 async def lead(
-    planned: PlannedTurn, ask: Ask, call: ModelCall, seat: Seat | None, begun: asyncio.Event | None = None
+    planned: PlannedTurn, ask: Ask, trial: Trial, begun: asyncio.Event | None = None
 ) -> ReplyOutcome:
     """Makes the call and streams it to whoever watches; a failure walks the ladder, and is paid for."""
-    started = time.perf_counter()
-    stage = Stage(planned, ask, begun)
-    attempts: list[AttemptRecord] = []
-    finished, reason = await streamCall(planned, call, stage, attempts)
+    assert trial.call is not None
+    call, stage = trial.call, Stage(planned, ask, trial.withdrawn, begun)
+    finished, reason = await streamCall(planned, call, stage, trial.attempts)
     verdict = judgeReply(planned, ask, call, finished) if finished else Verdict(reason=reason)
-    if finished and verdict.text:
-        outcome = ReplyOutcome(
-            task=ask.task,
-            text=verdict.text,
-            source="model",
-            rung="cheaperModel" if call.stepsDown else "model",
-            reason=CostLimitError.code if call.stepsDown else verdict.reason,
-            choice=ask.stored.choice,
-            isNew=verdict.mayBeStored and not ask.task.isPrivate,
-            clientKind=call.clientKind,
-            model=finished.model,
-            checkResult=", ".join(findUnknownSlots(planned.world, verdict.text)),
-        )
-    else:
+    if not finished or not verdict.text:
         await stage.withdraw()
-        outcome = await fallBack(planned, ask, verdict.reason)
-    return replace(
-        outcome,
-        paid=Payment(tuple(attempts), call.clientKind, call.reservation, call.reservedNano),
-        seat=seat,
-        withdrawn=tuple(stage.withdrawn),
-        totalMs=(time.perf_counter() - started) * 1000,
+        return await fallBack(planned, ask, verdict.reason)
+    return ReplyOutcome(
+        task=ask.task,
+        text=verdict.text,
+        source="model",
+        rung="cheaperModel" if call.stepsDown else "model",
+        reason=CostLimitError.code if call.stepsDown else verdict.reason,
+        choice=ask.stored.choice,
+        isNew=verdict.mayBeStored and not ask.task.isPrivate,
+        clientKind=call.clientKind,
+        model=finished.model,
+        checkResult=", ".join(findUnknownSlots(planned.world, verdict.text)),
     )
 
 
@@ -215,61 +251,7 @@ def judgeReply(planned: PlannedTurn, ask: Ask, call: ModelCall, finished: Finish
     return Verdict(text, isWhole, "" if isWhole else finished.stop)
 
 
-class Stage:
-    """Shows one reply as it streams, with slots filled, and takes it back where it breaks."""
-
-    def __init__(self, planned: PlannedTurn, ask: Ask, begun: asyncio.Event | None):
-        self.planned = planned
-        self.agent = ask.task.profile.config.slug
-        self.replyId = f"{planned.turn.pk}.{ask.task.position}"
-        self.begun = begun
-        self.shows = False
-        self.withdrawn: list[str] = []
-        self._reset()
-
-    def _reset(self) -> None:
-        self.slots = SlotStream(self.planned.world, self.planned.state)
-        self.raw = ""
-        self.offset = 0
-
-    async def play(self, event: TextDelta | Withdrawn | Finished) -> Finished | None:
-        """Shows one event; returns it where it is the end."""
-        if self.begun:
-            self.begun.set()
-        if isinstance(event, Finished):
-            await self._show(self.slots.finish())
-            return event
-        if isinstance(event, Withdrawn):
-            await self.withdraw()
-        else:
-            self.raw += event.text
-            await self._show(self.slots.feed(event.text))
-        return None
-
-    async def _show(self, text: str) -> None:
-        if not text or not self.shows:
-            return
-        delta = ReplyDelta(
-            clientKey=self.planned.turn.clientKey,
-            replyId=self.replyId,
-            agent=self.agent,
-            offset=self.offset,
-            text=text,
-        )
-        self.offset += len(text)
-        await notify(self.planned.turn.session_id, delta)
-
-    async def withdraw(self) -> None:
-        """Takes back what was shown; the text stays on record."""
-        if self.raw:
-            self.withdrawn.append(self.raw)
-        if self.offset:
-            message = ReplyWithdrawn(clientKey=self.planned.turn.clientKey, replyId=self.replyId)
-            await notify(self.planned.turn.session_id, message)
-        self._reset()
-
-
-async def follow(planned: PlannedTurn, ask: Ask, held: Held) -> ReplyOutcome:
+async def follow(planned: PlannedTurn, ask: Ask, trial: Trial, held: Held) -> ReplyOutcome:
     """Waits for the flight of an equal call to land; takes the lead where it failed."""
     assert ask.seat is not None
     assert planned.clientKind is not None
@@ -281,9 +263,10 @@ async def follow(planned: PlannedTurn, ask: Ask, held: Held) -> ReplyOutcome:
         if not flight.isUp:
             seat, call = await inDatabase(takeLead, planned, ask)
             if call:
+                trial.seat, trial.call = seat, call
                 held.seats.append(seat)
                 held.reservations += [call.reservation] if call.reservation else []
-                return await lead(planned, ask, call, seat)
+                return await lead(planned, ask, trial)
         await asyncio.sleep(pause)
         pause = min(pause * 1.5, FOLLOW_LONGEST_SECONDS)
     return await fallBack(planned, ask, "flightTimeout")
@@ -327,9 +310,13 @@ def takeLead(planned: PlannedTurn, ask: Ask) -> tuple[Seat, ModelCall | None]:
 
 def noteReservation(turn: Turn, call: ModelCall) -> None:
     """Writes a later reservation on the turn, so that it is given back should the process die."""
-    if call.reservation:
-        turn.reservations = [*turn.reservations, str(call.reservation)]
-        turn.save(update_fields=["reservations"])
+    if not call.reservation:
+        return
+    # Read anew under its lock: another of the turn's answers may do the same at this moment.
+    row = Turn.objects.select_for_update().filter(pk=turn.pk, leaseToken=turn.leaseToken).first()
+    if row is not None:
+        row.reservations = [*row.reservations, str(call.reservation)]
+        row.save(update_fields=["reservations"])
 
 
 async def renewLeases(turn: Turn, held: Held) -> None:

@@ -10,12 +10,12 @@ from typing import Any
 from django.db import models
 from django.db.models import Count, Q
 
+from costs.expressions import evaluate
 from costs.preparedSql import PreparedQuery, Slot
 from costs.responseCache import StoredVariant, findVariants, judgeStanding
 from costs.schemas import SignatureComponents
 from costs.signatureCompute import INTENT, computeDigest, computeDraw, maskComponents
 from costs.variantChoice import Choice, chooseVariant
-from simulations.engine.expressions import evaluate
 from simulations.engine.intents import FREE
 from simulations.engine.rules import Moment
 from simulations.engine.situation import Recognised

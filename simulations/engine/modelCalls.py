@@ -19,6 +19,7 @@ from agents.promptBuilder import (
     buildRequest,
     buildSharedPart,
     describeIntent,
+    markSpeech,
 )
 from costs.budgets import MoneyScope, expireReservations, reserveMoney
 from costs.modelRouter import buildModelLadder
@@ -83,7 +84,7 @@ def buildCallRequest(
     profile, words = task.profile, world.keyWords(task.profile.config.slug, heard.situation)
     label = f"{profile.config.slug}/{heard.situation.slug}/{heard.match.intent}"
     if kind == "local":
-        asked = heard.text if task.isPrivate else describeIntent(heard.match.intent, words)
+        asked = " ".join(heard.text.split()) if task.isPrivate else describeIntent(heard.match.intent, words)
         return buildLocalRequest(
             profile.config,
             model=model,
@@ -133,7 +134,7 @@ def listHistory(world: World, branch: Branch, agent: str, recent: int) -> Iterat
     for turn in turns:
         if agent not in world.getSituation(turn.situation).agents:
             continue
-        yield f"Player: {turn.inputText}"
+        yield f"Player: {markSpeech(turn.inputText)}"
         for reply in turn.replies.all():
             if reply.status == "done":
                 yield f"{reply.agent.name}: {reply.text}"

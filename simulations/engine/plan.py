@@ -100,7 +100,8 @@ def findEarlier(branch: Branch, clientKey: str) -> Turn | None:
         TurnInProgressError: A turn runs, under this clientKey or another.
     """
     keys = [key for (key,) in EARLIER_TURNS.fetch(branch=branch.pk, clientKey=clientKey)]
-    for turn in Turn.objects.filter(pk__in=keys) if keys else ():
+    # The finished one first, whatever else runs: its answer is there.
+    for turn in Turn.objects.filter(pk__in=keys).order_by("status") if keys else ():
         if turn.status == Turn.Status.DONE:
             return turn
         if not isExpired(turn, timezone.now()):

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import cel
 
+from costs.expressions import buildContext, evaluate
 from pm6.exceptions import ForbiddenActionError
-from simulations.engine.expressions import buildContext, evaluate
 from simulations.engine.world import EventSpec, RuleSpec, World
 from simulations.engine.worldState import CausedEffect, State, applyEffects
 from simulations.schemas import AppliedEffect, TurnNote

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from costs.budgets import settleReservation
+from costs.budgets import releaseReservation, settleReservation
 from costs.costTracker import LedgerLine, computeLine, hitLine, recordCosts
 from costs.models import ResponseVariant
 from costs.preparedSql import insertRows, updateRow
@@ -99,6 +99,9 @@ def recordTurn(
         turn.save()
     variants = [storeVariant(world, branch, outcome) for outcome in outcomes]
     spent = recordMoney(world, session, turn, outcomes)
+    for token in turn.reservations:
+        # What no outcome settled was set aside for a call that was never made.
+        releaseReservation(UUID(str(token)))
     replies = recordReplies(world, branch, turn, outcomes, variants, spent)
     moveBranch(branch, turn, result)
     moveSession(session, result, sum(spent), sum(outcome.savedNano for outcome in outcomes), now)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from agents.routing import NAMED
+from costs.expressions import evaluate
 from pm6.exceptions import InputTooLongError, InvalidInputError, UnknownOptionError
-from simulations.engine.expressions import evaluate
 from simulations.engine.intents import IntentMatch
 from simulations.engine.rules import Moment, checkAllowed
 from simulations.engine.world import Situation, World
@@ -96,7 +97,7 @@ def recogniseInput(
             )
         match, text = IntentMatch(option.intent, "option"), option.label
     else:
-        match, text = world.lookup.match(given.text), given.text
+        match, text = world.lookup.match(NAMED.sub(" ", given.text)), given.text
         checkAllowed(world, state, Moment(turn, situation.slug, match.intent))
         option = next((o for o in situation.options if o.intent == match.intent), None)
     intent = world.intents.get(match.intent)

@@ -11,8 +11,6 @@ from threading import Lock
 from django.conf import settings
 
 from agents.agentConfig import AgentConfig
-from agents.memoryPolicy import MemoryPolicy
-from agents.models import Agent
 from agents.promptBuilder import KeyWords, buildAgentLayer, buildSharedLayer, computeFingerprint
 from agents.routing import compileKeywords
 from costs.budgets import dollarsToNano
@@ -313,32 +311,12 @@ def estimateCall(sharedLayer: str, profile: AgentProfile, model: str) -> int:
         return 0
 
 
-def readAgentConfig(row: Agent) -> AgentConfig:
-    """Returns an agent's row in the form that files and prompts use."""
-    return AgentConfig(
-        slug=row.slug,
-        name=row.name,
-        role=row.role,
-        persona=row.persona,
-        voice=row.voice,
-        interests=row.interests,
-        relations=row.relations,
-        keywords=row.keywords,
-        samples=row.samples,
-        fallbackLine=row.fallbackLine,
-        model=row.model,
-        memory=MemoryPolicy.model_validate(row.memory),
-        glyph=row.glyph,
-        color=row.color,
-    )
-
-
 def _compileAgents(simulation: Simulation) -> dict[str, AgentProfile]:
     rows = list(simulation.agents.all())
     names = {row.slug: row.name for row in rows}
     profiles = {}
     for row in rows:
-        config = readAgentConfig(row)
+        config = row.readConfig()
         profiles[row.slug] = AgentProfile(
             row.pk, row.epoch, config, buildAgentLayer(config, names), compileKeywords(config.keywords)
         )

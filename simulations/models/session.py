@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from costs.jsonColumn import TypedJsonField
 from costs.schemas import Effect
@@ -39,7 +40,7 @@ class Session(models.Model):
     status = models.CharField(max_length=8, choices=Status.choices, default=Status.RUNNING)
     outcome = models.TextField(blank=True)
     sequence = models.PositiveIntegerField(default=0)
-    activeBranch = models.ForeignKey("Branch", models.PROTECT, null=True, related_name="+")
+    activeBranch = models.ForeignKey("Branch", models.RESTRICT, null=True, related_name="+")
     spentNano = models.BigIntegerField(default=0)
     savedNano = models.BigIntegerField(default=0)
     createdAt = models.DateTimeField(auto_now_add=True)
@@ -69,7 +70,7 @@ class Branch(models.Model):
     """
 
     session = models.ForeignKey(Session, models.CASCADE, related_name="branches")
-    parent = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="children")
+    parent = models.ForeignKey("self", models.RESTRICT, null=True, blank=True, related_name="children")
     forkTurn = models.PositiveIntegerField(null=True, blank=True)
     lineage = TypedJsonField(default=list, blank=True, schema=list[tuple[int, int]])
     headTurn = models.PositiveIntegerField(default=0)
@@ -124,7 +125,7 @@ class Turn(models.Model):
     mode = models.CharField(max_length=8, choices=MODES)
     outcome = models.CharField(max_length=8, blank=True)
     totalMs = models.FloatField(default=0)
-    startedAt = models.DateTimeField(auto_now_add=True)
+    startedAt = models.DateTimeField(default=timezone.now)
     settledAt = models.DateTimeField(null=True, blank=True)
 
     class Meta:

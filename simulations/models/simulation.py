@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
+from pydantic import ValidationError as PydanticError
 
-from costs.jsonColumn import TypedJsonField
+from costs.expressions import compileExpression
+from costs.jsonColumn import TypedJsonField, cleanField
 from costs.schemas import SLUG, Bucket, Effect, Scalar
+from pm6.exceptions import InvalidInputError
+from simulations.engine.intents import compilePattern
+from simulations.packs.packFormat import VariablePart
 from simulations.schemas import OptionPart, Visibility
 
 SHARING = [
@@ -63,6 +69,16 @@ class Simulation(models.Model):
     def __str__(self) -> str:
         return self.title
 
+    def checkContent(self) -> None:
+        """Raises InvalidInputError where the content could not be played as it stands."""
+        from simulations.engine.world import compileWorld
+
+        world = compileWorld(self)
+        if world.openingSituation not in world.situations:
+            raise InvalidInputError(f"There is no opening situation {world.openingSituation}.")
+        if world.fallbackAgent not in world.agents:
+            raise InvalidInputError(f"There is no fallback agent {world.fallbackAgent}.")
+
 
 class WorldPart(models.Model):
     """What all parts of a simulation share."""
@@ -100,6 +116,11 @@ class Intent(WorldPart):
     sharing = models.CharField(max_length=10, choices=[("", "As the situation says"), *SHARING], blank=True)
     nextSituation = models.CharField(max_length=40, blank=True)
 
+    def clean(self) -> None:
+        super().clean()
+        for pattern in self.patterns:
+            cleanField("patterns", compilePattern, pattern)
+
 
 class StateVariable(WorldPart):
     class Kind(models.TextChoices):
@@ -123,6 +144,16 @@ class StateVariable(WorldPart):
     visibility = TypedJsonField(default=dict, blank=True, schema=Visibility)
     help = models.CharField(max_length=300, blank=True)
 
+    def clean(self) -> None:
+        super().clean()
+        part = {name: getattr(self, name) for name in VariablePart.model_fields}
+        try:
+            problems = VariablePart.model_validate(part).listProblems()
+        except PydanticError as error:
+            problems = [f"{item['loc'][0]}: {item['msg']}" for item in error.errors()]
+        if problems:
+            raise ValidationError(problems)
+
 
 class Rule(WorldPart):
     class Kind(models.TextChoices):
@@ -141,6 +172,10 @@ class Rule(WorldPart):
     situation = models.CharField(max_length=40, blank=True)
     once = models.BooleanField(default=False)
     cooldown = models.PositiveSmallIntegerField(default=0)
+
+    def clean(self) -> None:
+        super().clean()
+        cleanField("condition", compileExpression, self.condition)
 
 
 class WorldEvent(WorldPart):

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from costs.expressions import checkExpression
 from costs.schemas import Effect
-from costs.stateBucketing import checkBuckets
 from pm6.exceptions import InvalidInputError
-from simulations.engine.expressions import checkExpression
 from simulations.engine.intents import compilePattern, normalizeText
 from simulations.engine.slots import SLOT
 from simulations.packs.packFormat import ResponsePart, VariablePart
@@ -50,26 +49,12 @@ def _checkTop(pack: Pack) -> None:
 def _checkVariables(pack: Pack) -> None:
     for slug, variable in pack.simulation.variables.items():
         place = ["variables", slug]
-        for problem in _listVariableProblems(variable):
+        for problem in variable.listProblems():
             pack.report(SIMULATION, place, f"{slug}: {problem}")
         agents = variable.visibility.agents
         _known(
             pack, SIMULATION, [*place, "visibility"], [] if agents == "all" else agents, pack.agents, "agent"
         )
-
-
-def _listVariableProblems(variable: VariablePart) -> list[str]:
-    initial = variable.initial
-    if variable.kind == "flag":
-        return [] if isinstance(initial, bool) else ["a flag starts as true or false"]
-    if variable.kind == "choice":
-        return [] if initial in variable.choices else ["the initial choice is not one of the choices"]
-    if isinstance(initial, bool | str):
-        return ["a number starts as a number"]
-    problems = checkBuckets(variable.buckets, variable.minimum, variable.maximum)
-    if not variable.minimum <= initial <= variable.maximum:
-        problems.append("the initial value is outside of minimum and maximum")
-    return problems
 
 
 def _checkEffects(pack: Pack, file: str, place: Place, effects: Sequence[Effect]) -> None:

@@ -216,6 +216,11 @@ class PackWriter:
             )
             self.report.created += 1
             return
+        if row.status == ResponseVariant.Status.RETIRED and row.reviewer_id is None:
+            # It was gone from the pack and is back.
+            row.status = ResponseVariant.Status.APPROVED
+            row.save(update_fields=["status", "updatedAt"])
+            self.report.updated += 1
         self.writeRow(row, values, isNew=False)
         # The pack says these replies go with these personas: they are current again.
         if any(getattr(row, name) != value for name, value in current.items()):

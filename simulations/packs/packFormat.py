@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from agents.agentConfig import AgentConfig
 from costs.schemas import Bucket, Effect, Scalar, Slug, StrictModel
+from costs.stateBucketing import checkBuckets
 
 SCHEMA_VERSION = 1
 
@@ -44,6 +45,20 @@ class VariablePart(StrictModel):
     choices: list[Slug] = Field(default_factory=list, max_length=12)
     visibility: Visibility = Visibility()
     help: Annotated[str, Field(max_length=300)] = ""
+
+    def listProblems(self) -> list[str]:
+        """Returns what is wrong with it by itself, each as a sentence."""
+        if self.kind == "flag":
+            return [] if isinstance(self.initial, bool) else ["a flag starts as true or false"]
+        if self.kind == "choice":
+            isKnown = self.initial in self.choices
+            return [] if isKnown else ["the initial choice is not one of the choices"]
+        if isinstance(self.initial, bool | str):
+            return ["a number starts as a number"]
+        problems = checkBuckets(self.buckets, self.minimum, self.maximum)
+        if not self.minimum <= self.initial <= self.maximum:
+            problems.append("the initial value is outside of minimum and maximum")
+        return problems
 
 
 class IntentPart(StrictModel):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
 from django.conf import settings
@@ -24,14 +23,7 @@ def readActor(request: HttpRequest) -> Actor:
 def readScopeActor(scope: dict[str, Any]) -> Actor:
     """Returns who opened a socket."""
     user = scope.get("user")
-    cookies: SimpleCookie = SimpleCookie()
-    for name, value in scope.get("headers", ()):
-        if name == b"cookie":
-            try:
-                cookies.load(value.decode("latin-1"))
-            except CookieError:
-                continue
-    token = cookies[GUEST_COOKIE].value if GUEST_COOKIE in cookies else ""
+    token = scope["cookies"].get(GUEST_COOKIE, "")
     return Actor(user.pk if user is not None and user.is_authenticated else None, hashGuestToken(token))
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from channels.consumer import get_handler_name
 from channels.generic.websocket import AsyncWebsocketConsumer
+from django.conf import settings
 from pydantic import ValidationError
 
 from costs.schemas import StrictModel
@@ -32,6 +34,7 @@ from simulations.sessions.readSession import findBranch, readWelcome
 logger = logging.getLogger("pm6.play")
 MAX_FRAME = 16_384
 NOT_FOUND = 4404
+FOREIGN_ORIGIN = 4403
 
 
 class PlayConsumer(AsyncWebsocketConsumer):
@@ -42,6 +45,9 @@ class PlayConsumer(AsyncWebsocketConsumer):
         self.actor = readScopeActor(self.scope)
         self.answering: set[asyncio.Task[None]] = set()
         self.isClosed = False
+        if not isOwnOrigin(self.scope):
+            await self.close(FOREIGN_ORIGIN)
+            return
         await self.accept()
         try:
             await inDatabase(findBranch, self.sessionId, self.actor)
@@ -74,7 +80,7 @@ class PlayConsumer(AsyncWebsocketConsumer):
         """Answers one frame; every failure is told."""
         clientKey = ""
         try:
-            checkMessageRate(str(self.sessionId))
+            await countMessage(str(self.sessionId))
             message = readMessage(text)
             clientKey = message.clientKey if isinstance(message, Say) else ""
             await self.handle(message)
@@ -109,6 +115,25 @@ class PlayConsumer(AsyncWebsocketConsumer):
 
     async def play_message(self, event: dict[str, Any]) -> None:
         await self.send(text_data=event["text"])
+
+
+async def countMessage(sessionId: str) -> None:
+    """Counts a message; where another server is asked for that, without holding up every socket."""
+    if settings.REDIS_URL:
+        await asyncio.to_thread(checkMessageRate, sessionId)
+    else:
+        checkMessageRate(sessionId)
+
+
+def isOwnOrigin(scope: dict[str, Any]) -> bool:
+    """Returns whether the page that opens a socket is this site's own, port included.
+
+    Cookies are shared by all ports of a host, so the host's name alone is not enough.
+    """
+    headers = dict(scope["headers"])
+    origin = headers.get(b"origin", b"").decode("latin-1")
+    host = headers.get(b"host", b"").decode("latin-1")
+    return urlsplit(origin).netloc == host or origin in settings.CSRF_TRUSTED_ORIGINS
 
 
 def readMessage(text: str | None) -> Say | Resume | Ping:

@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from functools import cache
 
 from django.conf import settings
 from django.http import HttpRequest
 from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
-from limits.storage import storage_from_string
-from limits.strategies import MovingWindowRateLimiter
+from limits.storage import MemoryStorage, storage_from_string
+from limits.strategies import FixedWindowRateLimiter
 
 from pm6.exceptions import RateLimitError
 
+SWEEP_SECONDS = 10.0
+
+
+class Sweeper(threading.Timer):
+    """Forgets old entries now and then; the library's own timer is a new thread at nearly every message."""
+
+    def run(self) -> None:
+        while not self.finished.wait(self.interval):
+            self.function(*self.args, **self.kwargs)
+
 
 @cache
-def getLimiter() -> MovingWindowRateLimiter:
+def getLimiter() -> FixedWindowRateLimiter:
     """Returns the limiter, which counts in Redis where there is one, else in this process."""
-    return MovingWindowRateLimiter(storage_from_string(settings.REDIS_URL or "memory://"))
+    storage = storage_from_string(settings.REDIS_URL or "memory://")
+    if isinstance(storage, MemoryStorage):
+        storage.timer = Sweeper(SWEEP_SECONDS, storage.timer.function)
+        storage.timer.daemon = True
+        storage.timer.start()
+    return FixedWindowRateLimiter(storage)
 
 
 def checkRate(item: RateLimitItem, *names: str) -> None:

@@ -100,9 +100,11 @@ export class Store extends EventTarget {
   on_replyDelta(message) {
     const reply = this.liveReply(message);
     if (!reply) return;
-    if (message.offset !== reply.text.length) {
+    // The server counts characters, not UTF-16 units.
+    const length = [...reply.text].length;
+    if (message.offset !== length) {
       // A piece was missed; what follows can't be placed, the turn itself will hold everything.
-      if (message.offset > reply.text.length) reply.broken = true;
+      if (message.offset > length) reply.broken = true;
       return;
     }
     if (reply.broken) return;

@@ -16,6 +16,8 @@ from pm6.exceptions import ConfigurationError
 from simulations.sessions.recovery import sweepLeftovers
 
 CLOSE_SECONDS = 5
+# Larger than any message of the protocol: what is larger still is cut off before it is kept.
+MAX_FRAME_BYTES = 262_144
 
 
 class Command(BaseCommand):
@@ -81,20 +83,28 @@ def serve(host: str, port: int, onReady: Any) -> None:
 
     # Its declared type is that of the interface, not of the object.
     reactor: Any = installedReactor
-    reactor.addSystemEventTrigger("before", "shutdown", _closeModelClients)
+    reactor.addSystemEventTrigger("before", "shutdown", _endModelCalls)
     Server(
         application=get_default_application(),
         endpoints=build_endpoint_description_strings(host=host, port=port),
         ready_callable=onReady,
         server_name="pm6",
+        websocket_max_message_size=MAX_FRAME_BYTES,
+        websocket_max_frame_size=MAX_FRAME_BYTES,
     ).run()
 
 
-def _closeModelClients() -> Any:
-    """Ends the embedded model with the server; its child would also see its stdin close."""
+async def endModelCalls() -> None:
+    from agents.llm.clients import closeClients
+    from simulations.engine.interact import drainTurns
+
+    await drainTurns()
+    await closeClients()
+
+
+def _endModelCalls() -> Any:
+    """Cuts the calls that run, so that what they used is recorded, and ends the embedded model."""
     from twisted.internet.defer import Deferred
 
-    from agents.llm.clients import closeClients
-
-    waiting = asyncio.wait_for(closeClients(), CLOSE_SECONDS)
+    waiting = asyncio.wait_for(endModelCalls(), CLOSE_SECONDS)
     return Deferred.fromFuture(asyncio.ensure_future(waiting)).addErrback(lambda _: None)
