@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -72,6 +73,8 @@ def findServer(given: str) -> Iterator[str]:
             "pm6site.asgi:application",
         ]
     )
+    # Asked to end, this process takes its server with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         waitForPort(server, port)
         yield f"http://127.0.0.1:{port}"
