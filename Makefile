@@ -40,7 +40,7 @@ format: $(STAMPS)/dev ## formats the code and mends what the linter can mend
 	$(BIN)/ruff format .
 
 bench: $(STAMPS)/dev ## measures; figures are kept in benchmarks/README.md
-	@shopt -s nullglob; for file in benchmarks/[a-z]*.py; do echo "$$file"; $(BIN)/python -m "benchmarks.$$(basename $$file .py)" || exit 1; done
+	@$(BIN)/python -m benchmarks
 
 prove: $(STAMPS)/dev $(STAMPS)/localModel ## heavy proofs: processes killed, calls raced (minutes)
 	@$(PROVE) $(TEST_ARGS)
