@@ -179,6 +179,23 @@ async def test_aKilledServerLosesNoTurnAndNoMoney(startServer, seat, standIn, be
     await player.close()
 
 
+async def test_anOrderlyStopRecordsWhatItsCallsUsed(startServer, seat, standIn):
+    server = startServer()
+    (player,) = await sit(seat, [server], 1)
+    standIn.behave({"text": "One two three.", "pauseAfter": 2, "pauseGate": "never"})
+    await player.say("stopped-key", text=QUESTION)
+    for _ in range(2):
+        await player.until("replyDelta")
+    await inDatabase(server.stop)
+    record = await CostRecord.objects.aget(source="model")
+    assert (record.status, record.estimated) == ("cancelled", True)
+    assert record.priceNano > 0
+    turn = await Turn.objects.aget()
+    assert (turn.status, turn.clientKey) == ("done", "stopped-key")
+    assert await Reply.objects.filter(status="withdrawn").aexists()
+    await inDatabase(checkBooks, record.priceNano)
+
+
 def readWholeBill(standIn: StandInProcess, count: int) -> list[dict[str, Any]]:
     """Returns the bill; a reply's line is on it a moment after its last byte."""
     until = time.monotonic() + 20
