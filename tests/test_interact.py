@@ -42,6 +42,7 @@ async def test_anOptionIsServedFromTheDatabase(startGame):
     branch = await Branch.objects.aget()
     assert (turn.status, turn.number, turn.intentPath) == ("done", 1, "option")
     assert (reply.source, reply.costNano, reply.why["rung"]) == ("hit", 0, "variant")
+    assert 0 < reply.totalMs <= turn.totalMs
     assert (record.source, record.priceNano, record.turn_id) == ("hit", 0, turn.pk)
     assert record.savedNano == reply.savedNano > 0
     assert branch.headTurn == 1

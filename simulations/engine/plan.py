@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -182,7 +182,10 @@ def decide(
     seats = takeSeats(world, branch, found, kind)
     for task, stored in found:
         outcome = decideTask(world, branch, state, heard, task, stored, kind, seats.get(task.digest))
-        (asks if isinstance(outcome, Ask) else ready).append(outcome)  # type: ignore[arg-type]
+        if isinstance(outcome, Ask):
+            asks.append(outcome)
+        else:
+            ready.append(replace(outcome, totalMs=(timezone.now() - turn.startedAt).total_seconds() * 1000))
     planned = PlannedTurn(world, turn, branch, state, heard, tuple(ready), tuple(asks), kind)
     if not asks:
         return recordTurn(world, branch, turn, heard, ready)
