@@ -262,8 +262,10 @@ class StandIn:
             raise
 
     def _charge(self, entry: BillEntry) -> None:
+        """Puts an entry on the bill, once; a whole reply's is there before its last byte is sent."""
         with self._changed:
-            self.bill.append(entry)
+            if not any(billed is entry for billed in self.bill):
+                self.bill.append(entry)
             self._changed.notify_all()
 
     async def _say(self, call: Call, body: dict[str, Any], behaviour: Behaviour, entry: BillEntry) -> None:
@@ -276,6 +278,7 @@ class StandIn:
             return
         charge(entry, said)
         entry.outcome = "completed"
+        self._charge(entry)
         message |= {"content": [{"type": "text", "text": said}], "stop_reason": stop}
         await call.unwatch()
         await call.answer(200, message | {"usage": buildUsage(entry)})
@@ -307,6 +310,7 @@ class StandIn:
         usage = {"output_tokens": entry.outputTokens}
         await sendEvent(call, "message_delta", {"delta": delta, "usage": usage})
         entry.outcome = "completed"
+        self._charge(entry)
         # The next request may follow the last byte at once, and isn't a sign of leaving.
         await call.unwatch()
         call.writer.write(buildChunk("message_stop", {}) + b"0\r\n\r\n")
