@@ -12,52 +12,22 @@ import argparse
 import asyncio
 import json
 import random
-import socket
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 from typing import Any
 
 import websockets
 
 from benchmarks.support.endlessPack import SLUG, writeEndlessPack
 from benchmarks.support.figures import describeMachine, median, percentile, tellTarget
-from benchmarks.support.home import ROOT, Home, findPack, makeHome
+from benchmarks.support.home import findPack, makeHome
+from simulations.play.serverChild import runServer
 
 WARM_ROUNDS = 100
 WINDOW = 200
 MOST_P50 = 6.0
 MOST_P99 = 4.0
-
-
-@contextmanager
-def startServer(home: Home) -> Iterator[str]:
-    """Gives the host and port of a daphne that serves pm6 with the echoes."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "daphne", "-v", "0", "-b", "127.0.0.1", "-p", str(port)]
-    server = subprocess.Popen([*command, "benchmarks.echoAsgi:application"], cwd=ROOT, env=home.environment)
-    try:
-        waitForPort(server, port)
-        yield f"127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(timeout=20)
-
-
-def waitForPort(server: subprocess.Popen[bytes], port: int) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise SystemExit("The server did not start.")
 
 
 class Player:
@@ -162,7 +132,7 @@ def main() -> bool:
         home.manage("migrate")
         home.manage("loadPack", str(writeEndlessPack(findPack(given.pack), home.folder / "pack")))
         home.enter()
-        with startServer(home) as server:
+        with runServer("benchmarks.echoAsgi:application", home.environment) as server:
             return report(asyncio.run(measure(server, given.rounds)))
 
 

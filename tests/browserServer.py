@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.async_api import Browser, BrowserContext, Locator, Page, async_playwright
 
+from simulations.play.serverChild import findFreePort
 from tests.leftOut import findChromium
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -80,12 +81,6 @@ def prepareDatabase(folder: Path) -> Path:
     for pack in PACKS:
         manage(folder, "loadPack", pack)
     return folder / "play.sqlite3"
-
-
-def findFreePort() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @dataclass

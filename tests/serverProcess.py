@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -20,6 +19,7 @@ from urllib.parse import quote
 import websockets
 
 from simulations.play.actors import GUEST_COOKIE
+from simulations.play.serverChild import findFreePort
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60
@@ -35,12 +35,6 @@ def buildUrl() -> str:
         return f"sqlite:///{given['NAME']}"
     login = quote(given["USER"]) + (f":{quote(given['PASSWORD'])}" if given["PASSWORD"] else "")
     return f"postgres://{login}@{given['HOST']}:{given['PORT'] or 5432}/{given['NAME']}"
-
-
-def findFreePort() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class ChildProcess:

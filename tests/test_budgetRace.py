@@ -13,7 +13,6 @@ import sys
 import time
 import uuid
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 
@@ -54,19 +53,11 @@ def work(plan: dict) -> dict:
     return done
 
 
-def buildUrl() -> str:
-    """Returns the address of the database that this test runs on."""
-    from django.db import connection
-
-    given = connection.settings_dict
-    if connection.vendor == "sqlite":
-        return f"sqlite:///{given['NAME']}"
-    login = quote(given["USER"]) + (f":{quote(given['PASSWORD'])}" if given["PASSWORD"] else "")
-    return f"postgres://{login}@{given['HOST']}:{given['PORT'] or 5432}/{given['NAME']}"
-
-
 def runRace(plans: list[dict], signal: Path) -> list[dict]:
     """Starts a process per plan, lets them loose together and returns what each did."""
+    # Here and not above: the processes of the race are this file too, and need no Django for it.
+    from tests.serverProcess import buildUrl
+
     env = {**os.environ, "DATABASE_URL": buildUrl(), "PM6_BLOCK_REAL_CALLS": "1"}
     workers = [
         subprocess.Popen(

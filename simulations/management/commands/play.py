@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import signal
-import socket
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,10 +15,8 @@ from rich.console import Console
 from rich.text import Text
 
 from costs.budgets import formatNano
-from pm6.exceptions import ConfigurationError
+from simulations.play.serverChild import runServer
 from simulations.play.terminal import TerminalGame, chooseAtRandom
-
-START_SECONDS = 30
 
 
 class Command(BaseCommand):
@@ -56,48 +51,10 @@ def findServer(given: str) -> Iterator[str]:
     if given:
         yield given.rstrip("/")
         return
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = subprocess.Popen(  # noqa: S603
-        [
-            sys.executable,
-            "-m",
-            "daphne",
-            "-v",
-            "0",
-            "-b",
-            "127.0.0.1",
-            "-p",
-            str(port),
-            "pm6site.asgi:application",
-        ]
-    )
     # Asked to end, this process takes its server with it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    try:
-        waitForPort(server, port)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(timeout=20)
-
-
-def waitForPort(server: subprocess.Popen[bytes], port: int) -> None:
-    """Returns when a server takes connections.
-
-    Raises:
-        ConfigurationError: It ended, or took too long.
-    """
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise ConfigurationError("The server did not start.", hint="Run `pm6 serve` to see why.")
+    with runServer("pm6site.asgi:application") as host:
+        yield f"http://{host}"
 
 
 def askPlayer(console: Console) -> Any:
